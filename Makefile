@@ -1,0 +1,38 @@
+# Everything here needs python3 (3.11 or newer), make and the package registries; nothing else.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test lint docs lock clean
+
+$(READY): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/uv.txt --require-hashes
+	@echo "Installing the locked dependencies into $(VENV) ..."
+	@$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes --python $(BIN)/python requirements/uv.txt requirements/dev.txt
+	@$(BIN)/uv pip install --quiet --no-deps --editable . --python $(BIN)/python
+	@touch $@
+
+demo: $(READY)  ## the main job from nothing: both example DAGs into ./demo-vault
+	@$(BIN)/python scripts/demo.py
+
+test: $(READY)  ## every test that needs no server of its own
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: $(READY)  ## style, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(READY)  ## the documentation as HTML in docs/_build
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build
+
+lock: $(READY)  ## resolve the dependencies again and write requirements/*.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-annotate --python-version 3.11 --custom-compile-command "make lock" --output-file requirements/uv.txt requirements/uv.in
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-annotate --python-version 3.11 --custom-compile-command "make lock" --all-extras --group dev --constraint requirements/uv.txt --output-file requirements/dev.txt pyproject.toml
+
+clean:
+	rm -rf $(VENV) docs/_build demo-vault demo-airflow .pytest_cache .mypy_cache .ruff_cache
