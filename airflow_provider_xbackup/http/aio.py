@@ -1,0 +1,157 @@
+"""The asynchronous carrier: aiohttp takes what services describe to the server and back.
+
+One session, one token and one request budget a connection and event loop, whatever the number of
+triggers: :func:`shared_client` hands out the one that is there and closes it with its last user.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
+
+import aiohttp
+from tenacity import AsyncRetrying
+
+from airflow_provider_xbackup.http.endpoint import Endpoint
+from airflow_provider_xbackup.http.message import Answer, Request
+from airflow_provider_xbackup.http.retry import SendError, certificate_refused, give_up, policy
+from airflow_provider_xbackup.http.throttle import RateLimit
+from airflow_provider_xbackup.http.tokens import Token, TokenSource
+
+_LARGEST_BODY = 16 << 20
+_CONNECTIONS_A_HOST = 8
+
+
+class AsyncClient:
+    """A service at its endpoint, with a token where the request wants one. Use :func:`shared_client`.
+
+    :param endpoint: where the service lives
+    :param tokens: the credentials
+    :param limit: the budget of requests
+    """
+
+    def __init__(self, endpoint: Endpoint, tokens: TokenSource, limit: RateLimit) -> None:
+        self.endpoint = endpoint
+        self._tokens = tokens
+        self._limit = limit
+        self._login_lock = asyncio.Lock()
+        timeouts = endpoint.timeouts
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=_CONNECTIONS_A_HOST, ssl=_tls(endpoint.verify)),
+            timeout=aiohttp.ClientTimeout(sock_connect=timeouts.connect, sock_read=timeouts.read),
+            trust_env=True,
+        )
+
+    async def call(self, request: Request) -> Answer:
+        """Send a request, with the retries it allows, and read the answer completely.
+
+        :raises ConnectionFailedError: when no answer came
+        :raises ServiceError: when the credentials were refused
+        """
+        if not request.authenticated:
+            return await self._send(request, None)
+        token = await self._token()
+        answer = await self._send(request, token)
+        if self._tokens.should_renew(answer, token):
+            answer = await self._send(request, await self._token())
+        return answer
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+    async def _token(self) -> Token:
+        async with self._login_lock:
+            return self._tokens.current() or await self._log_in()
+
+    async def _log_in(self) -> Token:
+        conversation = self._tokens.login()
+        answer = None
+        while True:
+            try:
+                request = next(conversation) if answer is None else conversation.send(answer)
+            except StopIteration as end:
+                return self._tokens.keep(end.value)
+            answer = await self._send(request, None)
+
+    async def _send(self, request: Request, token: Token | None) -> Answer:
+        try:
+            answer: Answer = await AsyncRetrying(**policy(request))(self._send_once, request, token)
+        except SendError as error:
+            raise give_up(error, request, self.endpoint.host) from None
+        return answer
+
+    async def _send_once(self, request: Request, token: Token | None) -> Answer:
+        await self._limit.turn()
+        headers = dict(request.headers)
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token.value}"
+        try:
+            async with self._session.request(
+                request.method,
+                self.endpoint.url_of(request.path),
+                json=request.json,
+                data=request.body,
+                headers=headers,
+                proxy=self.endpoint.proxy,
+                allow_redirects=False,
+            ) as response:
+                body = await response.content.read(_LARGEST_BODY)
+                while len(body) < _LARGEST_BODY and (more := await response.content.readany()):
+                    body += more
+                named = {name.lower(): value for name, value in response.headers.items()}
+                return Answer(response.status, named, body, datetime.now(UTC))
+        except aiohttp.ClientConnectorCertificateError:
+            host = urlsplit(self.endpoint.url).netloc
+            raise certificate_refused(host, "certificate verify failed") from None
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+            raise SendError("the connection was refused or the name is unknown", sent=False) from None
+        except (TimeoutError, aiohttp.ClientError) as error:
+            raise SendError(f"the connection broke: {type(error).__name__}", sent=True) from None
+
+
+@dataclass
+class _Shared:
+    client: AsyncClient
+    users: int = 0
+
+
+_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Shared]] = WeakKeyDictionary()
+
+
+@contextlib.asynccontextmanager
+async def shared_client(
+    endpoint: Endpoint, tokens: TokenSource, *, requests: int, period: float
+) -> AsyncIterator[AsyncClient]:
+    """Use the client that everybody on this event loop uses for these credentials.
+
+    :param endpoint: where the service lives
+    :param tokens: the credentials
+    :param requests: how many requests may begin within ``period``
+    :param period: seconds
+    """
+    clients = _shared.setdefault(asyncio.get_running_loop(), {})
+    key = f"{tokens.key} {endpoint!r}"
+    if key not in clients:
+        clients[key] = _Shared(AsyncClient(endpoint, tokens, RateLimit(requests, period)))
+    shared = clients[key]
+    shared.users += 1
+    try:
+        yield shared.client
+    finally:
+        shared.users -= 1
+        if shared.users == 0:
+            del clients[key]
+            await shared.client.close()
+
+
+def _tls(verify: bool | str) -> ssl.SSLContext | bool:
+    if isinstance(verify, str):
+        return ssl.create_default_context(cafile=verify)
+    return verify

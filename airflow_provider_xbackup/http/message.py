@@ -1,0 +1,97 @@
+"""What goes over the wire, as values: a request to send and the answer that came. No I/O here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call of a vendor's endpoint, still without host and credentials.
+
+    :param method: the HTTP method
+    :param path: path and query below the connection's host, starting with ``/``
+    :param json: a value to send as JSON body, or None
+    :param body: bytes to send as they are, or None
+    :param headers: further headers
+    :param authenticated: whether the call carries the bearer token
+    :param repeatable: whether sending it twice has the effect of sending it once. A request that is
+        not repeatable is never sent again once the server may have seen it.
+    """
+
+    method: str
+    path: str
+    json: Any = field(default=None, repr=False)
+    body: bytes | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    authenticated: bool = True
+    repeatable: bool = True
+
+    def with_headers(self, **headers: str) -> Request:
+        """Return the same request with these headers added; underscores in the names become dashes."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return replace(self, headers={**self.headers, **named})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer, read completely. Bodies of files are not read into an answer.
+
+    :param status: the HTTP status
+    :param headers: the headers, names in lower case
+    :param body: the body, cut at a size no honest answer of these endpoints has
+    :param received_at: when it came, by this machine's clock, aware
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    received_at: datetime
+
+    @property
+    def date(self) -> datetime:
+        """The server's own instant, from its ``Date`` header; this machine's where there is none."""
+        return read_http_date(self.headers.get("date")) or self.received_at
+
+    @property
+    def text(self) -> str:
+        """The body as text; bytes that are no UTF-8 are replaced."""
+        return self.body.decode("utf-8", errors="replace")
+
+    @property
+    def retry_after(self) -> timedelta | None:
+        """How long the server asks to wait (``Retry-After`` in seconds or as a date), or None."""
+        value = self.headers.get("retry-after", "").strip()
+        if value.isascii() and value.isdigit():
+            # Whatever a server says, more than a month is no pause but an error.
+            return timedelta(seconds=min(int(value[:12]), 31 * 86_400))
+        instant = read_http_date(value)
+        return None if instant is None else max(instant - self.date, timedelta(0))
+
+    def parse_json(self) -> Any:
+        """Parse the body as JSON.
+
+        :raises ValueError: when it is not JSON
+        """
+        try:
+            return json.loads(self.body)
+        except RecursionError:
+            raise ValueError("JSON nested too deeply") from None
+
+
+def read_http_date(value: str | None) -> datetime | None:
+    """Read an HTTP date such as ``Mon, 23 Nov 2026 01:45:00 GMT``.
+
+    :param value: the header's value, or None
+    :return: the aware instant, or None where there is none or it is no date
+    """
+    try:
+        instant = parsedate_to_datetime(value or "")
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)

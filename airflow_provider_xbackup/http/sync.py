@@ -1,0 +1,294 @@
+"""The synchronous carrier: requests takes what services describe to the server and back."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from requests.auth import AuthBase
+from requests.exceptions import ConnectionError as RequestsConnectionError
+from requests.exceptions import ConnectTimeout, ProxyError, ReadTimeout, RequestException, SSLError
+from tenacity import Retrying
+from urllib3.exceptions import HTTPError, NewConnectionError
+
+from airflow_provider_xbackup.http.endpoint import Endpoint, is_loopback
+from airflow_provider_xbackup.http.errors import ConnectionFailedError, InsecureHostError
+from airflow_provider_xbackup.http.message import Answer, Request
+from airflow_provider_xbackup.http.retry import SendError, certificate_refused, give_up, policy
+from airflow_provider_xbackup.http.tokens import Token, TokenSource
+
+BLOCK = 1 << 20
+"""Bytes read at a time from a download."""
+
+_LARGEST_BODY = 16 << 20
+
+
+class _Bearer(AuthBase):
+    """Sets the token, or nothing: a netrc file on the worker must not add credentials of its own."""
+
+    def __init__(self, token: Token | None) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._token is not None:
+            request.headers["Authorization"] = f"Bearer {self._token.value}"
+        return request
+
+
+class _WithoutQuery(logging.Filter):
+    """Cuts the query from URLs that urllib3 logs: the signed link of a download is a credential."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(
+                argument.split("?")[0] + "?…" if isinstance(argument, str) and "?" in argument else argument
+                for argument in record.args
+            )
+        return True
+
+
+logging.getLogger("urllib3.connectionpool").addFilter(_WithoutQuery())
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An answer whose body is still on its way.
+
+    :param answer: status and headers; the body is read only where the status is an error
+    :param response: the open answer
+    """
+
+    answer: Answer
+    response: requests.Response = field(repr=False)
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self.answer.status
+
+    @property
+    def retry_after(self) -> timedelta | None:
+        """The pause the server asks for, or None."""
+        return self.answer.retry_after
+
+    def blocks(self) -> Iterator[bytes]:
+        """Read the body as it comes, in blocks of at most 1 MiB, not decoded.
+
+        :raises ConnectionFailedError: when it breaks off before its announced end, or stalls
+        """
+        while True:
+            try:
+                block: bytes = self.response.raw.read(BLOCK, decode_content=False)
+            except (HTTPError, OSError) as error:
+                raise ConnectionFailedError(f"The download broke off ({_reason(error)}).") from None
+            if not block:
+                return
+            yield block
+
+    def close(self) -> None:
+        """Close the connection; a body that was not read to its end is given up."""
+        self.response.close()
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Client:
+    """A service at its endpoint, with a token where the request wants one.
+
+    :param endpoint: where the service lives
+    :param tokens: the credentials
+    """
+
+    def __init__(self, endpoint: Endpoint, tokens: TokenSource) -> None:
+        self.endpoint = endpoint
+        self._tokens = tokens
+        self._session = requests.Session()
+        self._login_lock = threading.Lock()
+
+    def call(self, request: Request) -> Answer:
+        """Send a request, with the retries it allows, and read the answer completely.
+
+        :raises ConnectionFailedError: when no answer came
+        :raises ServiceError: when the credentials were refused
+        """
+        return self._authorized(request, self._fetch).answer
+
+    def open(self, request: Request) -> Stream:
+        """Send a request and return as soon as status and headers are there.
+
+        A redirect is returned as it is, never followed.
+
+        :raises ConnectionFailedError: when no answer came
+        :raises ServiceError: when the credentials were refused
+        """
+        return self._authorized(request, self._begin)
+
+    def open_link(self, request: Request, location: str) -> Stream:
+        """Follow a redirect that a service answered, always without the token.
+
+        :param request: the request that was answered with the redirect
+        :param location: the target as the server named it; it may be a credential
+        :raises InsecureHostError: when it leads from https to plain http, or onto this machine
+        """
+        target = urljoin(self.endpoint.url_of(request.path), location)
+        self._refuse_downgrade(target)
+        return self._begin(request, None, target)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._session.close()
+
+    def _authorized(self, request: Request, send: Callable[[Request, Token | None], Stream]) -> Stream:
+        if not request.authenticated:
+            return send(request, None)
+        token = self._token()
+        stream = send(request, token)
+        if self._tokens.should_renew(stream.answer, token):
+            stream.close()
+            stream = send(request, self._token())
+        return stream
+
+    def authenticate(self) -> None:
+        """Log in anew, whatever token is still good.
+
+        :raises ConnectionFailedError: when no answer came
+        :raises ServiceError: when the credentials were refused
+        """
+        self._log_in()
+
+    def _token(self) -> Token:
+        with self._login_lock:
+            return self._tokens.current() or self._log_in()
+
+    def _log_in(self) -> Token:
+        conversation = self._tokens.login()
+        answer = None
+        while True:
+            try:
+                request = next(conversation) if answer is None else conversation.send(answer)
+            except StopIteration as end:
+                return self._tokens.keep(end.value)
+            answer = self._fetch(request, None).answer
+
+    def _fetch(self, request: Request, token: Token | None) -> Stream:
+        return self._carry(request, lambda: _read_completely(self._send(request, token)))
+
+    def _begin(self, request: Request, token: Token | None, url: str | None = None) -> Stream:
+        return self._carry(request, lambda: self._send(request, token, url))
+
+    def _carry(self, request: Request, attempt: Callable[[], Stream]) -> Stream:
+        if not request.repeatable:
+            # A kept connection may be dead: the request would be lost and nobody could tell how.
+            self._session.close()
+        try:
+            stream: Stream = Retrying(**policy(request))(attempt)
+        except SendError as error:
+            raise give_up(error, request, self.endpoint.host) from None
+        return stream
+
+    def _send(self, request: Request, token: Token | None, url: str | None = None) -> Stream:
+        timeouts = self.endpoint.timeouts
+        target = url or self.endpoint.url_of(request.path)
+        try:
+            response = self._session.request(
+                request.method,
+                target,
+                json=request.json,
+                data=request.body,
+                headers=dict(request.headers),
+                auth=_Bearer(token),
+                timeout=(timeouts.connect, timeouts.read),
+                verify=self.endpoint.verify,
+                proxies=_proxies(self.endpoint.proxy),
+                allow_redirects=False,
+                stream=True,
+            )
+        except RequestException as error:
+            raise _translated(error, target) from None
+        _set_stall_timeout(response, timeouts.stall)
+        body = b""
+        if response.status_code >= 400:
+            with contextlib.closing(response):
+                body = _read_error(response)
+        return Stream(_answer(response, body), response)
+
+    def _refuse_downgrade(self, target: str) -> None:
+        parts, root = urlsplit(target), urlsplit(self.endpoint.url)
+        if parts.scheme == "https" or (parts.scheme == "http" and root.scheme == "http"):
+            if is_loopback(parts.hostname or "") and not is_loopback(root.hostname or ""):
+                raise InsecureHostError(
+                    f"{self.endpoint.host} redirects the download to this machine itself; that is refused."
+                )
+            return
+        raise InsecureHostError(
+            f"{self.endpoint.host} redirects the download to an address that is not https; that is refused."
+        )
+
+
+def _answer(response: requests.Response, body: bytes) -> Answer:
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return Answer(response.status_code, headers, body, datetime.now(UTC))
+
+
+def _translated(error: RequestException, url: str) -> Exception:
+    if isinstance(error, SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return certificate_refused(urlsplit(url).netloc, "certificate verify failed")
+    never_sent = isinstance(error, (ConnectTimeout, ProxyError, SSLError)) or _never_connected(error)
+    return SendError(_reason(error), sent=not never_sent)
+
+
+def _read_completely(stream: Stream) -> Stream:
+    if stream.status >= 400:
+        return stream
+    with stream:
+        try:
+            body: bytes = stream.response.raw.read(_LARGEST_BODY, decode_content=True) or b""
+        except (HTTPError, OSError) as error:
+            raise SendError(_reason(error), sent=True) from None
+    return replace(stream, answer=replace(stream.answer, body=body))
+
+
+def _read_error(response: requests.Response) -> bytes:
+    """Read the body of an error as far as it comes: its status says enough without it."""
+    try:
+        return response.raw.read(_LARGEST_BODY, decode_content=True) or b""
+    except (HTTPError, OSError):
+        return b""
+
+
+def _set_stall_timeout(response: requests.Response, seconds: float) -> None:
+    """From the first byte on, wait only as long for the next as the connection says."""
+    connection = getattr(response.raw, "connection", None)
+    sock = getattr(connection, "sock", None)
+    if sock is not None:
+        sock.settimeout(seconds)
+
+
+def _never_connected(error: RequestException) -> bool:
+    cause = error.args[0] if isinstance(error, RequestsConnectionError) and error.args else None
+    return isinstance(getattr(cause, "reason", None), NewConnectionError)
+
+
+def _proxies(proxy: str | None) -> dict[str, str] | None:
+    return None if proxy is None else {"http": proxy, "https": proxy}
+
+
+def _reason(error: Exception) -> str:
+    """Say in a word what broke; the texts of these exceptions hold URLs and are never quoted."""
+    if isinstance(error, (ConnectTimeout, ReadTimeout)) or "timed out" in str(error):
+        return "it took too long"
+    if isinstance(error, ProxyError):
+        return "the proxy refused or failed"
+    if _never_connected(error) if isinstance(error, RequestException) else False:
+        return "the connection was refused or the name is unknown"
+    return f"the connection broke: {type(error).__name__}"

@@ -1,0 +1,125 @@
+"""Reading answers that may be anything: JSON, text, an HTML page of a CDN, nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_provider_xbackup.http.message import Answer
+from airflow_provider_xbackup.services.errors import (
+    AccessDeniedError,
+    AuthenticationError,
+    NotFoundError,
+    RefusedRequestError,
+    ServerFaultError,
+    ServiceError,
+    ThrottledError,
+    UnreadableAnswerError,
+)
+
+_MESSAGE_FIELDS = ("error", "message", "errormessage", "error_description", "detail")
+_LONGEST_QUOTE = 200
+# A server that repeats what it was sent must not bring a credential into a log.
+_LOOKS_SECRET = re.compile(r"[A-Za-z0-9+/_=-]{24,}(?:\.[A-Za-z0-9+/_=-]+)*|\b\w+://\S+")
+
+
+def field(values: Mapping[str, Any], name: str) -> Any:
+    """Return a field whatever the case of its name, or None: vendors change it between versions."""
+    wanted = name.lower()
+    return next((value for key, value in values.items() if key.lower() == wanted), None)
+
+
+def json_object(answer: Answer, what: str) -> Mapping[str, Any]:
+    """Read the JSON object that a successful answer must hold.
+
+    :param what: what the answer is, for the error: ``"the status of a backup job"``
+    :raises UnreadableAnswerError: when the body is anything else
+    """
+    try:
+        value = answer.parse_json()
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise unreadable(answer, what)
+    return value
+
+
+def unreadable(answer: Answer, what: str) -> UnreadableAnswerError:
+    """Return the error for a successful status around something that is not the promised value."""
+    return UnreadableAnswerError(
+        f"The server answered {answer.status} with {describe(answer)} where {what} was expected. "
+        "A proxy or a login page may stand between Airflow and the service."
+    )
+
+
+def describe(answer: Answer) -> str:
+    """Say in a few words, and without secrets, what an answer's body holds."""
+    if not answer.body.strip():
+        return "an empty body"
+    if is_html(answer):
+        return "an HTML page"
+    message = error_text(answer)
+    return f"the text {message!r}" if message else "a body that cannot be read"
+
+
+def is_html(answer: Answer) -> bool:
+    """Tell whether the body is a web page, whatever its content type says."""
+    start = answer.body[:512].lstrip().lower()
+    return start.startswith((b"<!doctype", b"<html", b"<head", b"<body", b"<?xml"))
+
+
+def error_text(answer: Answer) -> str:
+    """Return the server's own words: the error field of a JSON object, or a short plain text.
+
+    Words that look like credentials or links are replaced by an ellipsis.
+    """
+    try:
+        value = answer.parse_json()
+    except ValueError:
+        value = answer.text
+    if isinstance(value, dict):
+        value = next((found for name in _MESSAGE_FIELDS if (found := field(value, name))), "")
+    if not isinstance(value, str) or is_html(answer):
+        return ""
+    line = " ".join(value.split())
+    printable = "".join(c if c.isprintable() else "?" for c in line)
+    quote = _LOOKS_SECRET.sub("…", printable[: 4 * _LONGEST_QUOTE])
+    return quote if len(quote) <= _LONGEST_QUOTE else quote[: _LONGEST_QUOTE - 1] + "…"
+
+
+def refusal(answer: Answer, doing: str) -> ServiceError:
+    """Return the error for an answer that no rule of the endpoint explains.
+
+    :param doing: what was tried, as it stands after "while": ``"asking for a backup"``
+    """
+    said = describe(answer)
+    if answer.status == 401:
+        return AuthenticationError(
+            f"The service refused the credentials while {doing} (401, {said}). "
+            "Check the secret in the Airflow connection and that the key was not revoked."
+        )
+    if answer.status == 403:
+        return AccessDeniedError(
+            f"The service denied access while {doing} (403, {said}). "
+            "Check the permissions of the key, and whether a firewall or CDN blocks this address."
+        )
+    if answer.status == 404:
+        return NotFoundError(
+            f"The service knows nothing at this address while {doing} (404, {said}). "
+            "Check host and path in the Airflow connection."
+        )
+    if answer.status == 429:
+        return ThrottledError(
+            f"The service allows no more requests for now while {doing} (429, {said}). "
+            "Use fewer tasks at once for this account, or a longer poke_interval."
+        )
+    if answer.status >= 500:
+        return ServerFaultError(
+            f"The service failed while {doing} ({answer.status}, {said}). It usually passes: try again later."
+        )
+    if answer.status >= 400:
+        return RefusedRequestError(f"The service refused {doing} ({answer.status}, {said}).")
+    return UnreadableAnswerError(
+        f"The service answered {answer.status} while {doing}, which this endpoint never does ({said})."
+    )

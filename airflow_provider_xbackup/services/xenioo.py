@@ -1,0 +1,318 @@
+"""The Xenioo platform API of backup and restore: the requests it takes and the answers it gives. No I/O here.
+
+What the vendor documents and what is only known from elsewhere: ``docs/vendor-apis.md#xenioo``.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, timedelta
+from typing import Any
+
+from airflow_provider_xbackup.errors import InvalidArgumentError
+from airflow_provider_xbackup.http.message import Answer, Request
+from airflow_provider_xbackup.http.tokens import Token
+from airflow_provider_xbackup.services import answers
+from airflow_provider_xbackup.services.answers import describe, error_text, json_object, refusal, unreadable
+from airflow_provider_xbackup.services.errors import (
+    AccessDeniedError,
+    AuthenticationError,
+    CooldownError,
+    NotFoundError,
+    RefusedRequestError,
+    UnreadableAnswerError,
+)
+
+COOLDOWN = timedelta(hours=1)
+"""The vendor's minimum gap between two backups, and between two restores, of one bot."""
+
+_TOKEN_LIFETIME = timedelta(minutes=60)
+_LONGEST_TOKEN_LIFETIME = timedelta(days=366)
+_SPEAKS_OF_TIME = re.compile(
+    r"\bhours?\b|\bminutes?\b|\bonce\b|\bthrottl|\brate\b|\btoo (many|soon|early|often)\b|\bwait\b|\btry again\b",
+    re.IGNORECASE,
+)
+_SPEAKS_OF_RIGHTS = re.compile(
+    r"\btoken\b|\bunauthori[sz]|\bpermission|\bnot allowed\b|\bforbidden\b|\bapi ?key\b|\bentitled\b|\bcredential",
+    re.IGNORECASE,
+)
+_TOKEN_SHAPE = re.compile(r"[\x21-\x7e]{4,8192}")
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeys:
+    """The keys a bot's token is made of; the account key alone makes an account-level token."""
+
+    account_api_key: str = field(repr=False)
+    bot_api_key: str | None = field(default=None, repr=False)
+    bot_api_secret: str | None = field(default=None, repr=False)
+
+    def to_json(self) -> dict[str, str]:
+        """Return the body of the authorization call."""
+        given = {
+            "AccountAPIKey": self.account_api_key,
+            "BotAPIKey": self.bot_api_key,
+            "BotAPISecret": self.bot_api_secret,
+        }
+        return {name: value for name, value in given.items() if value}
+
+
+@dataclass(frozen=True, slots=True)
+class Bot:
+    """One bot of the account. The list endpoint hands out secrets with it; they stay out of sight."""
+
+    name: str
+    description: str
+    channels: tuple[str, ...]
+    api_key: str = field(repr=False)
+    api_secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RestoredBot:
+    """The brand-new bot that a restore made, with its keys: secrets, shown nowhere."""
+
+    api_key: str = field(repr=False)
+    api_secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class BotFile:
+    """A backup about to be read, as its answer's headers describe it.
+
+    :param length: bytes the body will have, or None where the server does not say
+    :param media_type: the content type without parameters, or None
+    :param encoding: content coding of the body in spite of ``Accept-Encoding: identity``, or None
+    """
+
+    length: int | None
+    media_type: str | None
+    encoding: str | None
+
+
+def integration_request(keys: ApiKeys) -> Request:
+    """Describe the call that makes a token of a bot's keys."""
+    return Request("POST", "/authorization/integration", json=keys.to_json(), authenticated=False)
+
+
+def code_request(keys: ApiKeys) -> Request:
+    """Describe the same call as older nodes know it."""
+    return Request("POST", "/authorization/code", json=keys.to_json(), authenticated=False)
+
+
+def read_token(answer: Answer) -> Token:
+    """Read the answer to :func:`integration_request` or :func:`code_request`.
+
+    Newer nodes answer ``{"token", "expire…"}``, older ones ``{"Token", "Expires": 60}``; minutes both.
+
+    :raises NotFoundError: on 404: the key is not known, or the node is an older one
+    :raises AuthenticationError: when the keys were refused
+    :raises UnreadableAnswerError: when the answer holds no token
+    """
+    if answer.status == 404:
+        raise NotFoundError(
+            f"Xenioo does not know the API keys (404, {describe(answer)}). "
+            "Check account_api_key, bot_api_key and bot_api_secret in the Airflow connection."
+        )
+    if answer.status in (400, 401):
+        raise AuthenticationError(
+            f"Xenioo refused the API keys ({answer.status}, {describe(answer)}). "
+            "Check account_api_key, bot_api_key and bot_api_secret in the Airflow connection."
+        )
+    if answer.status == 403:
+        raise AccessDeniedError(
+            f"Xenioo says that the account may not use the API (403, {describe(answer)}). "
+            "The plan of the account has to include integrations."
+        )
+    if answer.status != 200:
+        raise refusal(answer, "authorizing")
+    values = json_object(answer, "a token")
+    token = answers.field(values, "token")
+    if not isinstance(token, str) or not _TOKEN_SHAPE.fullmatch(token):
+        raise UnreadableAnswerError(
+            "Xenioo answered the authorization without a token. Check the host in the Airflow connection."
+        )
+    return Token(token, answer.received_at, _token_lifetime(values))
+
+
+def backup_request() -> Request:
+    """Describe the call that hands out the bot's backup.
+
+    It may spend the bot's hour, so it is never repeated once the server may have seen it.
+    """
+    return Request(
+        "GET",
+        "/bots/backup",
+        headers={"Accept-Encoding": "identity", "Content-Type": "application/json"},
+        repeatable=False,
+    )
+
+
+def read_backup(answer: Answer) -> BotFile:
+    """Read status and headers of the answer to :func:`backup_request`, its body still unread.
+
+    :raises CooldownError: when the hour is not over; its ``certain`` says whether the answer could also
+        mean a token without permission
+    :raises ServiceError: on any other refusal
+    """
+    _refuse(answer, "a backup")
+    media_type = answer.headers.get("content-type", "").split(";")[0].strip().lower() or None
+    if media_type in ("text/html", "application/xhtml+xml"):
+        raise UnreadableAnswerError(
+            "Xenioo answered with a web page where the backup was expected. Check the host in the Airflow "
+            "connection: it is the service endpoint shown under the bot's Settings > Developers."
+        )
+    length = answer.headers.get("content-length", "").strip()
+    encoding = answer.headers.get("content-encoding", "").strip().lower()
+    return BotFile(
+        length=int(length) if length.isascii() and length.isdigit() else None,
+        media_type=media_type,
+        encoding=encoding if encoding not in ("", "identity") else None,
+    )
+
+
+def check_start(start: bytes) -> None:
+    """Look at the first bytes of a backup: its content is nobody's business, but a page is no backup.
+
+    :param start: up to the first 64 KiB, or the whole body where it is shorter
+    :raises UnreadableAnswerError: when there are none, or they begin a web page
+    """
+    text = start[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if not text:
+        raise UnreadableAnswerError("Xenioo answered with an empty body where the backup was expected.")
+    if text.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
+        raise UnreadableAnswerError("Xenioo answered with a web page where the backup was expected.")
+
+
+def restore_request(backup: bytes) -> Request:
+    """Describe the call that makes a brand-new bot of a backup. Never repeated: each call makes a bot."""
+    return Request(
+        "POST",
+        "/bots/restore",
+        body=backup,
+        headers={"Content-Type": "application/json"},
+        repeatable=False,
+    )
+
+
+def read_restored(answer: Answer) -> RestoredBot:
+    """Read the answer to :func:`restore_request`.
+
+    :raises CooldownError: when the hour is not over
+    :raises UnreadableAnswerError: when the keys of the new bot are missing
+    """
+    _refuse(answer, "a restore")
+    values = json_object(answer, "the keys of the restored bot")
+    key, secret = answers.field(values, "APIKey"), answers.field(values, "APISecret")
+    if not (isinstance(key, str) and key and isinstance(secret, str) and secret):
+        raise UnreadableAnswerError(
+            "Xenioo answered the restore without the keys of the new bot. The bot was probably made: "
+            "look for it in the account before you try again."
+        )
+    return RestoredBot(key, secret)
+
+
+def bots_request() -> Request:
+    """Describe the call that lists the account's bots; it takes an account-level token."""
+    return Request("GET", "/bots", headers={"Content-Type": "application/json"})
+
+
+def read_bots(answer: Answer) -> tuple[Bot, ...]:
+    """Read the answer to :func:`bots_request`; entries without a name keep an empty one.
+
+    :raises UnreadableAnswerError: when it is no list of bots
+    """
+    if answer.status != 200:
+        raise refusal(answer, "listing the bots")
+    result = answers.field(json_object(answer, "the list of bots"), "Result")
+    if not isinstance(result, list):
+        raise unreadable(answer, "the list of bots")
+    return tuple(_read_bot(entry) for entry in result if isinstance(entry, dict))
+
+
+def _read_bot(entry: Mapping[str, Any]) -> Bot:
+    def text(name: str) -> str:
+        value = answers.field(entry, name)
+        return value if isinstance(value, str) else ""
+
+    channels = answers.field(entry, "Channels")
+    named = channels if isinstance(channels, list) else []
+    return Bot(
+        name=text("Name"),
+        description=text("Description"),
+        channels=tuple(channel for channel in named if isinstance(channel, str)),
+        api_key=text("APIKey"),
+        api_secret=text("APISecret"),
+    )
+
+
+def _refuse(answer: Answer, wanted: str) -> None:
+    """Raise what an answer other than 200 means.
+
+    The status of the hourly throttle is not documented: 429 is certain, 400 and 403 are judged by
+    their words, and where those say nothing the error names both possibilities.
+    """
+    if answer.status == 200:
+        return
+    if answer.status == 404:
+        raise NotFoundError(
+            f"Xenioo does not find the bot (404, {describe(answer)}). Was it deleted? "
+            "Check the service endpoint and the keys in the Airflow connection."
+        )
+    if answer.status not in (400, 401, 403, 429):
+        raise refusal(answer, f"asking for {wanted}")
+    text = error_text(answer)
+    if answer.status == 429 or (answer.status != 401 and _SPEAKS_OF_TIME.search(text)):
+        raise _cooldown(answer, wanted, certain=True)
+    if answer.status == 401 or _SPEAKS_OF_RIGHTS.search(text):
+        raise AuthenticationError(
+            f"Xenioo refused {wanted}: the token is invalid or lacks the permission "
+            f"({answer.status}, {describe(answer)}). Check the token or the keys in the Airflow connection."
+        )
+    if answer.status == 400 and answers.is_html(answer):
+        raise RefusedRequestError(f"Xenioo refused {wanted} (400, an HTML page).")
+    raise _cooldown(answer, wanted, certain=False)
+
+
+def _cooldown(answer: Answer, wanted: str, *, certain: bool) -> CooldownError:
+    wait = answer.retry_after if answer.retry_after is not None else COOLDOWN
+    available_at = answer.received_at + wait
+    when = f"{available_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    if certain:
+        message = f"Xenioo refused {wanted}: a bot gets one an hour, the next is possible by {when}."
+    else:
+        message = (
+            f"Xenioo refused {wanted} ({answer.status}, {describe(answer)}) and did not say why: either the "
+            f"bot's hour is not over (then it is possible by {when}), or the token is invalid or lacks the "
+            "permission (then check it in the Airflow connection)."
+        )
+    return CooldownError(message, available_at=available_at, certain=certain)
+
+
+def _token_lifetime(values: Mapping[str, Any]) -> timedelta:
+    given = next((value for name, value in values.items() if name.lower().startswith("expire")), None)
+    try:
+        minutes = float(given) if not isinstance(given, bool) and given is not None else math.nan
+        lifetime = timedelta(minutes=minutes)
+    except (TypeError, ValueError, OverflowError):
+        return _TOKEN_LIFETIME
+    return lifetime if timedelta() < lifetime <= _LONGEST_TOKEN_LIFETIME else _TOKEN_LIFETIME
+
+
+def check_keys(account_api_key: str | None, bot_api_key: str | None, bot_api_secret: str | None) -> ApiKeys:
+    """Check the keys of a connection.
+
+    :raises InvalidArgumentError: when the account's key is missing or only one of the bot's two is given
+    """
+    if not account_api_key:
+        raise InvalidArgumentError(
+            "The connection holds no credentials: give the bot's token as password, "
+            "or account_api_key with bot_api_key and bot_api_secret."
+        )
+    if bool(bot_api_key) != bool(bot_api_secret):
+        missing = "bot_api_secret" if bot_api_key else "bot_api_key"
+        raise InvalidArgumentError(f"The connection holds only one of the bot's two keys: {missing} is missing.")
+    return ApiKeys(account_api_key, bot_api_key or None, bot_api_secret or None)
