@@ -1,0 +1,1 @@
+"""Taking a backup, without Airflow: download, check, spool, store."""

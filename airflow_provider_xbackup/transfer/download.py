@@ -1,0 +1,226 @@
+"""Reading a file of an Xray backup to its end: redirects, broken connections, encoded bodies."""
+
+from __future__ import annotations
+
+import logging
+import re
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from airflow_provider_xbackup.http.errors import ConnectionFailedError
+from airflow_provider_xbackup.http.message import Answer, Request
+from airflow_provider_xbackup.http.sync import Client, Stream
+from airflow_provider_xbackup.services.errors import ServiceError, UnreadableAnswerError
+from airflow_provider_xbackup.services.xray import (
+    Artifact,
+    RemoteFile,
+    file_request,
+    read_file,
+    read_linked_file,
+    read_redirect,
+)
+from airflow_provider_xbackup.transfer.errors import ReplacedFileError
+
+log = logging.getLogger(__name__)
+
+TRIES = 5
+"""How often in a row a connection may break without bringing a single byte."""
+
+_REDIRECTS = 3
+_DECODED_AT_ONCE = 1 << 20
+_REPLACED = (
+    "The server's backup file changed while it was being downloaded: a newer backup of the tenant took its "
+    "place. Nothing was stored of this one."
+)
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFile:
+    """A file whose headers are read and whose bytes are still on their way. To be closed.
+
+    :param remote: what the headers say
+    :param stream: the open answer
+    """
+
+    remote: RemoteFile
+    stream: Stream
+
+    def blocks(self) -> Iterator[bytes]:
+        """Read the bytes of this one connection.
+
+        :raises ConnectionFailedError: when it breaks off
+        """
+        return decoded(self.stream.blocks(), self.remote.encoding)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.stream.close()
+
+
+def open_file(client: Client, artifact: Artifact, resume: Resume | None = None) -> OpenFile:
+    """Ask for a file, and follow the redirect to a storage if there is one: without the token, each time anew.
+
+    :param client: the client of the tenant's connection
+    :param artifact: which file
+    :param resume: where to go on, or None for the whole file
+    :raises ServiceError: when there is no file to be had
+    :raises ConnectionFailedError: when the server cannot be reached
+    """
+    request = file_request(artifact)
+    if resume is not None:
+        request = request.with_headers(Range=f"bytes={resume.offset}-", If_Range=resume.validator)
+    stream = client.open(request)
+    read = read_file
+    for _ in range(_REDIRECTS):
+        location = read_redirect(stream.answer)
+        if location is None:
+            return _opened(stream, read)
+        stream.close()
+        stream = client.open_link(_link_request(request), location)
+        read = read_linked_file
+    stream.close()
+    raise UnreadableAnswerError("Xray redirects the download of the backup file in circles.")
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Where a broken download goes on.
+
+    :param offset: bytes that are here already
+    :param validator: what says that the file is still the same: a strong ETag or its Last-Modified
+    """
+
+    offset: int
+    validator: str
+
+
+class Download:
+    """One file of a backup, read to its end over as many connections as that takes.
+
+    A connection that breaks is resumed where it broke if the server serves ranges and names something
+    that identifies the file; a file that changed in between is never spliced.
+
+    :param client: the client of the tenant's connection
+    :param artifact: which file
+    :raises ServiceError: when there is no file to be had
+    """
+
+    def __init__(self, client: Client, artifact: Artifact) -> None:
+        self._client = client
+        self._artifact = artifact
+        self._open = open_file(client, artifact)
+        self.remote = self._open.remote
+        self.resumed = 0
+
+    def __enter__(self) -> Download:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def blocks(self) -> Iterator[bytes]:
+        """Read the file from its first byte to its last.
+
+        :raises ConnectionFailedError: when it broke off and cannot be resumed
+        :raises ReplacedFileError: when the server has another file by now
+        """
+        done = skip = failures = 0
+        while True:
+            try:
+                for block in self._open.blocks():
+                    fresh = block[skip:]
+                    skip -= len(block) - len(fresh)
+                    if fresh:
+                        done += len(fresh)
+                        failures = 0
+                        yield fresh
+                self._check_length(done)
+            except ConnectionFailedError as error:
+                failures += 1
+                self._open.close()
+                validator = self._validator()
+                if validator is None or failures > TRIES:
+                    raise
+                log.warning("%s Resuming at byte %d.", error, done)
+            else:
+                return
+            self.resumed += 1
+            skip = self._reopen(Resume(done, validator))
+
+    def _reopen(self, resume: Resume) -> int:
+        """Open the file again and return how many bytes at its start are here already."""
+        self._open = open_file(self._client, self._artifact, resume)
+        status, headers = self._open.stream.status, self._open.stream.answer.headers
+        if status == 206:
+            found = _CONTENT_RANGE.fullmatch(headers.get("content-range", "").strip())
+            same_length = found and found[2] in ("*", str(self.remote.length))
+            if not found or int(found[1]) != resume.offset or not same_length or self._changed():
+                self._open.close()
+                raise ReplacedFileError(_REPLACED)
+            return 0
+        if self._changed() or self._open.remote.length != self.remote.length:
+            self._open.close()
+            raise ReplacedFileError(_REPLACED)
+        return resume.offset
+
+    def _changed(self) -> bool:
+        here, there = self.remote, self._open.remote
+        return (there.etag or here.etag, there.last_modified or here.last_modified) != (
+            here.etag,
+            here.last_modified,
+        )
+
+    def _validator(self) -> str | None:
+        """Return what identifies the file: a weak ETag does not, and a decoded body cannot be cut."""
+        etag, modified = self.remote.etag, self.remote.last_modified
+        if self.remote.encoding is not None:
+            return None
+        if etag and not etag.startswith("W/"):
+            return etag
+        return f"{modified:%a, %d %b %Y %H:%M:%S GMT}" if modified and not etag else None
+
+    def _check_length(self, done: int) -> None:
+        if self.remote.encoding is None and self.remote.length not in (None, done):
+            raise ConnectionFailedError(
+                f"The download ended after {done} of {self.remote.length} announced bytes."
+            )
+
+
+def decoded(blocks: Iterable[bytes], encoding: str | None) -> Iterator[bytes]:
+    """Undo a content coding that was applied although it was declined.
+
+    :param blocks: the body as sent
+    :param encoding: its ``Content-Encoding``, or None
+    :raises UnreadableAnswerError: for a coding that is not known, and a body that is not in it
+    :raises ConnectionFailedError: when the body ends before the coding does
+    """
+    if encoding is None:
+        yield from blocks
+        return
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        raise UnreadableAnswerError(f"The file came in the coding {encoding[:40]!r}, which was not asked for.")
+    decoder = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+    for block in blocks:
+        try:
+            plain = decoder.decompress(block, _DECODED_AT_ONCE)
+            while plain:
+                yield plain
+                plain = decoder.decompress(decoder.unconsumed_tail, _DECODED_AT_ONCE)
+        except zlib.error:
+            raise UnreadableAnswerError(f"The file is not in the coding {encoding!r} it claims.") from None
+    if not decoder.eof:
+        raise ConnectionFailedError("The download ended in the middle of its content coding.")
+
+
+def _opened(stream: Stream, read: Callable[[Answer], RemoteFile]) -> OpenFile:
+    try:
+        return OpenFile(read(stream.answer), stream)
+    except ServiceError:
+        stream.close()
+        raise
+
+
+def _link_request(request: Request) -> Request:
+    return Request(request.method, request.path, headers=request.headers, authenticated=False)

@@ -1,0 +1,132 @@
+"""Is this file the backup that was asked for? The rules, as pure functions of what was seen.
+
+The file endpoints take no job id and serve the tenant's latest backup (``docs/vendor-apis.md#download``),
+so a file can be an earlier one, another client's, or of other projects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from airflow_provider_xbackup.services.instants import format_instant
+from airflow_provider_xbackup.services.xray import COOLDOWN, RemoteFile, XrayBackupJob
+from airflow_provider_xbackup.transfer.errors import ClockError, ForeignFileError, StaleFileError
+
+CLOCK_TOLERANCE = timedelta(minutes=2)
+"""Between the clocks of the service's own machines."""
+
+CLOCK_LIMIT = timedelta(minutes=5)
+"""Between the service's clock and ours: beyond it no age can be judged."""
+
+LATE_FILE = timedelta(hours=1)
+"""How long after its job a file may still be written."""
+
+
+def check_clock(theirs: datetime, ours: datetime) -> None:
+    """Refuse to judge ages with a clock that is wrong.
+
+    :param theirs: the service's ``Date``
+    :param ours: this machine's instant
+    :raises ClockError: when they differ by more than 5 minutes
+    """
+    gap = ours - theirs
+    if abs(gap) > CLOCK_LIMIT:
+        raise ClockError(
+            f"This machine's clock is {_in_minutes(abs(gap))} {'ahead of' if gap > timedelta() else 'behind'} "
+            "the service's, so the age of its file cannot be judged. Synchronise the worker's clock (NTP)."
+        )
+
+
+def check_fresh(remote: RemoteFile, job: XrayBackupJob, ours: datetime) -> None:
+    """Tell the file of a job from an earlier and from a later one.
+
+    With a ``Last-Modified`` it is ours when it was written between the request and one hour after the
+    job's end; without, only when the download starts before another job can have finished.
+
+    :param remote: the file's headers
+    :param job: the job, finished
+    :param ours: when the download started
+    :raises StaleFileError: for an earlier file
+    :raises ForeignFileError: for a later one, or when nothing proves that it is ours
+    """
+    finished_at = job.finished_at or job.requested_at
+    written = remote.last_modified
+    if written is None:
+        if ours > finished_at + COOLDOWN:
+            raise ForeignFileError(
+                f"The server does not say when its file was written, and job {job.job_id} finished at "
+                f"{format_instant(finished_at)}: another backup may have replaced it since. "
+                "Clear the creating task to ask for a new backup."
+            )
+        return
+    if written < job.requested_at - CLOCK_TOLERANCE:
+        raise StaleFileError(
+            f"The server's file was written at {format_instant(written)}, before job {job.job_id} was asked for "
+            f"at {format_instant(job.requested_at)}: it is an earlier backup. Nothing was stored. "
+            "The new file may appear in a few minutes."
+        )
+    if written > finished_at + LATE_FILE + CLOCK_TOLERANCE:
+        raise ForeignFileError(
+            f"The server's file was written at {format_instant(written)}, long after job {job.job_id} finished at "
+            f"{format_instant(finished_at)}: a later backup of the tenant took its place, and the one asked for "
+            "is gone. Nothing was stored. Clear the creating task to ask for a new backup; "
+            "two schedules for one tenant replace each other's files."
+        )
+
+
+def check_projects(found: frozenset[str], job: XrayBackupJob) -> None:
+    """Refuse a data zip that holds projects nobody asked for.
+
+    :param found: ids of the projects in the zip
+    :param job: the job
+    :raises ForeignFileError: when there are others than the job's
+    """
+    if job.project_ids is None:
+        return
+    others = sorted(found.difference(job.project_ids))
+    if others:
+        raise ForeignFileError(
+            f"The server's file holds data of projects that job {job.job_id} did not ask for "
+            f"({', '.join(others[:5])}{', …' if len(others) > 5 else ''}): it is the backup of another request. "
+            "Nothing was stored. Clear the creating task to ask for a new backup."
+        )
+
+
+def check_counts(entities: Mapping[str, int] | None, live: Mapping[str, int], job: XrayBackupJob) -> None:
+    """Refuse a full with fewer than half the tests that the service counts right now.
+
+    :param entities: counts in the zip, or None where they were not read
+    :param live: the service's totals of the job's projects; empty where it did not answer
+    :param job: the job
+    :raises ForeignFileError: when the zip holds far too little
+    """
+    if job.kind != "full" or entities is None or "tests" not in live:
+        return
+    stored = entities.get("tests", 0)
+    if stored * 2 < live["tests"]:
+        raise ForeignFileError(
+            f"The server's file holds {stored} tests where Xray counts {live['tests']} right now: it is not the "
+            f"full backup that job {job.job_id} asked for. Nothing was stored. "
+            "Clear the creating task to ask for a new backup."
+        )
+
+
+def find_drops(now: Mapping[str, int], before: Mapping[str, int], max_drop: float) -> Sequence[str]:
+    """Compare sizes and counts of a full with those of the newest accepted full of its group.
+
+    :param now: what the new backup holds, by name
+    :param before: what the earlier one held, by the same names
+    :param max_drop: the share that may be missing, 0 to 1
+    :return: a sentence for everything that fell by more; empty when nothing did
+    """
+    return [
+        f"{name} fell from {old} to {now.get(name, 0)}"
+        for name, old in sorted(before.items())
+        if old > 0 and now.get(name, 0) < old * (1 - max_drop)
+    ]
+
+
+def _in_minutes(gap: timedelta) -> str:
+    minutes = round(gap.total_seconds() / 60)
+    return f"{minutes} minutes" if minutes < 120 else f"{minutes // 60} hours"

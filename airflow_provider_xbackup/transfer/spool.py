@@ -1,0 +1,178 @@
+"""Keeping an answer that cannot be had again until it is safe in the vault.
+
+A bot's backup comes once an hour. It is written here first, as the very bytes the vault will hold
+(compressed and encrypted where that was asked for), so that an upload that fails can be tried again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import secrets
+import stat
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from airflow_provider_xbackup.services.instants import format_instant, parse_instant
+from airflow_provider_xbackup.transfer.errors import SpoolError
+from airflow_provider_xbackup.vault.encoding import Encoded
+from airflow_provider_xbackup.vault.vault import StoredBytes
+
+log = logging.getLogger(__name__)
+
+LEFTOVER_AGE = timedelta(days=1)
+"""After this time what nobody came back for is removed: the bot's next backup replaced it long ago."""
+
+_BLOCK = 1 << 20
+_RECORD, _NEW_RECORD, _BODY = ".json", ".new", ".body"
+
+
+@dataclass(frozen=True, slots=True)
+class Spooled:
+    """An answer on this machine's disk, complete.
+
+    :param record: the file that makes the answer exist: these fields as JSON
+    :param body: the file with the bytes to store
+    :param answered_at: the service's instant of the answer
+    :param media_type: of the plain bytes
+    :param facts: sizes and digests
+    """
+
+    record: Path
+    body: Path
+    answered_at: datetime
+    media_type: str
+    facts: StoredBytes
+
+    def blocks(self) -> Iterator[bytes]:
+        """Read the bytes to store."""
+        with self.body.open("rb") as file:
+            while block := file.read(_BLOCK):
+                yield block
+
+    def remove(self) -> None:
+        """Remove the answer: its bytes are in the vault."""
+        self.record.unlink(missing_ok=True)
+        self.body.unlink(missing_ok=True)
+
+
+class Spool:
+    """A private folder of spooled answers.
+
+    :param folder: the folder; made if missing
+    :raises SpoolError: when it is not a folder of this user's alone
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            status = folder.lstat()
+        except OSError as error:
+            raise SpoolError(
+                f"The spool folder {folder} cannot be used ({error.strerror}). "
+                "Set [xbackup] spool_dir to a folder that the Airflow worker can write."
+            ) from None
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
+            raise SpoolError(
+                f"The spool folder {folder} must be a real folder of the worker's user that nobody else can "
+                "enter (mode 0700): bots' backups lie in it. Correct it, or set [xbackup] spool_dir."
+            )
+
+    def find(self, key: str) -> Spooled | None:
+        """Return what was spooled under a key and not removed since.
+
+        :param key: what identifies the task instance
+        :return: the complete answer, or None; a file that is not whole is removed
+        """
+        record = self._path(key, _RECORD)
+        try:
+            values = json.loads(record.read_bytes())
+            body = self._folder / Path(values["body"]).name
+            answered_at = parse_instant(values["answered_at"], "answered_at")
+            spooled = Spooled(record, body, answered_at, values["media_type"], StoredBytes(**values["facts"]))
+            digest = hashlib.sha256()
+            for block in spooled.blocks():
+                digest.update(block)
+            if digest.hexdigest() == spooled.facts.stored_sha256:
+                return spooled
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            pass
+        log.warning("A spooled answer of this task is damaged and was removed.")
+        record.unlink(missing_ok=True)
+        return None
+
+    def write(self, key: str, encoded: Encoded, *, answered_at: datetime, media_type: str) -> Spooled:
+        """Write an answer; it is there completely, also after a crash, or not at all.
+
+        :param key: what identifies the task instance
+        :param encoded: the answer on its way to stored bytes
+        :param answered_at: the service's instant
+        :param media_type: of the plain bytes
+        :raises SpoolError: when the disk does not take it
+        """
+        # Each attempt has a file of its own: one that was thought dead cannot write into another's.
+        attempt = secrets.token_hex(4)
+        body = self._path(key, f".{attempt}{_BODY}")
+        new_record = self._path(key, f".{attempt}{_NEW_RECORD}")
+        try:
+            self._write_file(body, encoded)
+            facts = StoredBytes.of(encoded)
+            spooled = Spooled(self._path(key, _RECORD), body, answered_at, media_type, facts)
+            self._write_file(new_record, [_to_json(spooled)])
+            new_record.replace(spooled.record)
+            self._sync_folder()
+        except BaseException:
+            new_record.unlink(missing_ok=True)
+            body.unlink(missing_ok=True)
+            raise
+        return spooled
+
+    def sweep(self) -> None:
+        """Remove what has lain here for more than a day."""
+        oldest = time.time() - LEFTOVER_AGE.total_seconds()
+        for path in self._folder.iterdir():
+            if path.suffix in (_RECORD, _NEW_RECORD, _BODY) and path.lstat().st_mtime < oldest:
+                path.unlink(missing_ok=True)
+
+    def _write_file(self, path: Path, blocks: Iterable[bytes]) -> None:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            for block in blocks:
+                try:
+                    file.write(block)
+                except OSError as error:
+                    raise SpoolError(
+                        f"The bot's backup cannot be written to the spool folder {self._folder} "
+                        f"({error.strerror}). Make room there, or set [xbackup] spool_dir."
+                    ) from None
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _sync_folder(self) -> None:
+        descriptor = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _path(self, key: str, suffix: str) -> Path:
+        return self._folder / (hashlib.sha256(key.encode()).hexdigest()[:40] + suffix)
+
+
+def _to_json(spooled: Spooled) -> bytes:
+    return json.dumps(
+        {
+            "body": spooled.body.name,
+            "answered_at": format_instant(spooled.answered_at),
+            "media_type": spooled.media_type,
+            "facts": asdict(spooled.facts),
+        }
+    ).encode()

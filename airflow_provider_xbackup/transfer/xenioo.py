@@ -1,0 +1,102 @@
+"""Taking a bot's backup: from its one answer an hour to a whole backup in a vault, without losing it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from airflow_provider_xbackup.http.sync import Client
+from airflow_provider_xbackup.services.xenioo import COOLDOWN
+from airflow_provider_xbackup.transfer.bot import open_backup
+from airflow_provider_xbackup.transfer.spool import Spool, Spooled
+from airflow_provider_xbackup.vault.catalog import Backup
+from airflow_provider_xbackup.vault.encoding import Encoded
+from airflow_provider_xbackup.vault.layout import digits_of, make_backup_id
+from airflow_provider_xbackup.vault.manifest import Producer, Remote
+from airflow_provider_xbackup.vault.vault import Vault
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class XeniooTransfer:
+    """One bot's backup on its way into a vault.
+
+    :param client: the bot's client
+    :param vault: where the backup goes
+    :param account: the account's name
+    :param producer: who makes the backup
+    :param spool_dir: private folder in which the answer is kept until it is uploaded
+    :param recipients: age public keys to encrypt to
+    :param compress: whether to compress with zstd; decompressed, the bytes are the vendor's
+    """
+
+    client: Client
+    vault: Vault
+    account: str
+    producer: Producer
+    spool_dir: Path
+    recipients: tuple[str, ...] = ()
+    compress: bool = False
+
+    def run(self) -> Backup:
+        """Store the backup; what this task instance has in hand or in the vault is not asked for again.
+
+        :return: the backup, whole
+        :raises CooldownError: when the bot's hour is not over
+        :raises BackupError: when the service, the spool or the vault is in the way
+        """
+        self.vault.prepare()
+        spool = Spool(self.spool_dir)
+        spool.sweep()
+        spooled = spool.find(self._key)
+        if spooled is not None:
+            log.info("The bot's backup of %s is still in hand; only its upload is done.", spooled.answered_at)
+            return self._upload(spooled)
+        earlier = self._stored_this_hour()
+        if earlier is not None:
+            log.info("This run stored %s less than an hour ago; nothing has to be done.", earlier.location)
+            return earlier
+        return self._upload(self._ask(spool))
+
+    def _ask(self, spool: Spool) -> Spooled:
+        with open_backup(self.client) as answer:
+            encoded = Encoded(answer.blocks(), compress=self.compress, recipients=self.recipients)
+            return spool.write(
+                self._key,
+                encoded,
+                answered_at=answer.answered_at,
+                media_type=answer.file.media_type or "application/json",
+            )
+
+    def _upload(self, spooled: Spooled) -> Backup:
+        backup_id = make_backup_id(spooled.answered_at, "full", digits_of(spooled.facts.sha256))
+        with self.vault.draft("xenioo", self.account, backup_id) as draft:
+            draft.add_stored("bot", spooled.blocks(), spooled.facts, media_type=spooled.media_type)
+            backup = draft.commit(
+                requested_at=spooled.answered_at,
+                remote=Remote(host=self.client.endpoint.host),
+                producer=self.producer,
+            )
+        spooled.remove()
+        return backup
+
+    def _stored_this_hour(self) -> Backup | None:
+        """Return the backup that an earlier try of this very task instance stored, while the hour lasts."""
+        since = datetime.now(UTC) - COOLDOWN
+        for backup in self.vault.backups("xenioo", self.account):
+            if backup.instant < since:
+                return None
+            if _task_of(backup.manifest.producer) == _task_of(self.producer) and self.producer.run_id:
+                return backup
+        return None
+
+    @property
+    def _key(self) -> str:
+        return repr((self.vault.url, self.account, self.client.endpoint.url, *_task_of(self.producer)))
+
+
+def _task_of(producer: Producer) -> tuple[str | None, str | None, str | None, int | None]:
+    return producer.dag_id, producer.run_id, producer.task_id, producer.map_index

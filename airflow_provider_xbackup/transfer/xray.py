@@ -1,0 +1,282 @@
+"""Taking an Xray backup: from a finished job to a whole backup in a vault, or nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from tenacity import RetryCallState, Retrying, before_sleep_log, retry_if_exception_type
+from tenacity.wait import wait_exponential_jitter
+
+from airflow_provider_xbackup.errors import BackupError, InvalidArgumentError
+from airflow_provider_xbackup.http.errors import ConnectionFailedError
+from airflow_provider_xbackup.http.sync import Client
+from airflow_provider_xbackup.services.errors import FileNotAvailableError, ServiceError, SpentLinkError
+from airflow_provider_xbackup.services.xray import (
+    Artifact,
+    XrayBackupJob,
+    count_request,
+    read_counts,
+)
+from airflow_provider_xbackup.transfer.download import Download
+from airflow_provider_xbackup.transfer.errors import (
+    DamagedZipError,
+    IncompleteBackupError,
+    ReplacedFileError,
+    StaleFileError,
+)
+from airflow_provider_xbackup.transfer.judge import (
+    check_clock,
+    check_counts,
+    check_fresh,
+    check_projects,
+    find_drops,
+)
+from airflow_provider_xbackup.transfer.options import Check
+from airflow_provider_xbackup.transfer.zipcheck import ZipInspector, ZipReport
+from airflow_provider_xbackup.vault.catalog import Backup
+from airflow_provider_xbackup.vault.layout import digits_of, make_backup_id
+from airflow_provider_xbackup.vault.manifest import Artifact as StoredArtifact
+from airflow_provider_xbackup.vault.manifest import Condition, Producer, Remote, Scope
+from airflow_provider_xbackup.vault.vault import Draft, Vault
+
+log = logging.getLogger(__name__)
+
+BROKEN_TRIES = 3
+"""How often a file is taken from its beginning after its download broke beyond resuming."""
+
+_ROLES = {Artifact.DATA: "backup", Artifact.ATTACHMENTS: "attachments"}
+_MEDIA_TYPE = "application/zip"
+_NOT_THERE_YET = (FileNotAvailableError, StaleFileError)
+_BROKEN = (ConnectionFailedError, ReplacedFileError, SpentLinkError, DamagedZipError)
+
+
+@dataclass(frozen=True, slots=True)
+class XrayTransfer:
+    """One finished job on its way into a vault.
+
+    :param client: the tenant's client
+    :param vault: where the backup goes
+    :param job: the job; done, as its sensor saw
+    :param account: the account's name
+    :param producer: who makes the backup
+    :param recipients: age public keys to encrypt to
+    :param check: ``content`` inflates every entry and checks its CRC as it passes; ``structure`` looks at
+        the zip's directory only
+    :param accept_identical: take a data zip that equals another job's byte for byte
+    :param max_drop: the share by which a full may fall below its predecessor before it is suspect
+    :param patience: how long a file that is not there yet is asked for again
+    """
+
+    client: Client
+    vault: Vault
+    job: XrayBackupJob
+    account: str
+    producer: Producer
+    recipients: tuple[str, ...] = ()
+    check: Check = "content"
+    accept_identical: bool = False
+    max_drop: float = 0.5
+    patience: timedelta = timedelta(minutes=10)
+    _started: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def backup_id(self) -> str:
+        """The id of the backup; the same however often the job's transfer is tried."""
+        return make_backup_id(self.job.requested_at, self.job.kind, digits_of(self.job.job_id))
+
+    def run(self) -> Backup:
+        """Store the backup, or return the one that an earlier attempt stored.
+
+        :return: the backup, whole
+        :raises RefusedFileError: when the server's file is not this job's
+        :raises DamagedZipError: when the zip is broken
+        :raises IncompleteBackupError: when attachments were asked for and could not be had: the data is
+            stored then
+        :raises BackupError: when the service or the vault is in the way
+        """
+        stored = self.vault.find("xray", self.account, self.backup_id)
+        if stored is None:
+            stored = self._persistently(self._take)
+        else:
+            log.info("Backup %s is in the vault already; nothing has to be done.", stored.location)
+        if stored.manifest.condition.state == "incomplete":
+            raise IncompleteBackupError(
+                f"The backup {stored.backup_id} is stored without its attachments, which were asked for: "
+                f"{' '.join(stored.manifest.condition.reasons)} The data is safe. "
+                "Ask for a new backup once the cause is gone."
+            )
+        return stored
+
+    def _take(self) -> Backup:
+        with self.vault.draft("xray", self.account, self.backup_id) as draft:
+            return self._fill(draft)
+
+    def _fill(self, draft: Draft) -> Backup:
+        with Download(self.client, Artifact.DATA) as download:
+            remote = download.remote
+            inspection = Inspection(self.check, entities=True)
+            data = self._add(draft, Artifact.DATA, download, inspection.watched(download.blocks(), self._judge))
+        report = inspection.report
+        if report.entries and remote.last_modified is None and not self.accept_identical:
+            self._refuse_identical(data)
+        missing = self._add_attachments(draft) if self.job.with_attachments else ""
+        return draft.commit(
+            modified_since=self.job.modified_since,
+            base=self.job.base,
+            scope=self._scope,
+            requested_at=self.job.requested_at,
+            condition=self._condition(data, report, missing),
+            remote=Remote(
+                job_id=self.job.job_id,
+                host=self.client.endpoint.host,
+                etag=remote.etag,
+                last_modified=remote.last_modified,
+            ),
+            entities=report.entities,
+            producer=self.producer,
+        )
+
+    def _add(
+        self, draft: Draft, artifact: Artifact, download: Download, blocks: Iterator[bytes]
+    ) -> StoredArtifact:
+        now = datetime.now(UTC)
+        check_clock(download.remote.date, now)
+        check_fresh(download.remote, self.job, now)
+        role = _ROLES[artifact]
+        size = download.remote.length if download.remote.encoding is None else None
+        log.info("Storing the %s file of job %s (%s bytes).", role, self.job.job_id, size or "unknown")
+        added = draft.add(role, blocks, media_type=_MEDIA_TYPE, expected_size=size, recipients=self.recipients)
+        log.info("Stored %s: %d bytes, sha256 %s.", added.name, added.stored_size, added.stored_sha256)
+        return added
+
+    def _add_attachments(self, draft: Draft) -> str:
+        """Store the attachments; return why they could not be had, or an empty text."""
+        try:
+            with Download(self.client, Artifact.ATTACHMENTS) as download:
+                inspection = Inspection(self.check, entities=False)
+                self._add(draft, Artifact.ATTACHMENTS, download, inspection.watched(download.blocks()))
+        except FileNotAvailableError as error:
+            if datetime.now(UTC) - self._started < self.patience:
+                raise
+            return str(error)
+        return ""
+
+    def _judge(self, report: ZipReport) -> None:
+        check_projects(report.projects, self.job)
+        if self.job.kind == "full" and report.entities is not None:
+            check_counts(report.entities, self._count_live(report.projects), self.job)
+
+    def _count_live(self, found: frozenset[str]) -> Mapping[str, int]:
+        """Add up what the service counts right now; nothing where it does not answer for every project."""
+        totals: dict[str, int] = {}
+        for project_id in sorted(found if self.job.project_ids is None else self.job.project_ids):
+            try:
+                counts = read_counts(self.client.call(count_request(project_id)))
+            except (ServiceError, ConnectionFailedError, InvalidArgumentError) as error:
+                log.warning("The backup is not compared with the live totals: %s", error)
+                return {}
+            for entity, count in counts.items():
+                totals[entity] = totals.get(entity, 0) + count
+        return totals
+
+    def _refuse_identical(self, data: StoredArtifact) -> None:
+        for earlier in self.vault.backups("xray", self.account):
+            if any(one.role == data.role and one.sha256 == data.sha256 for one in earlier.manifest.artifacts):
+                raise StaleFileError(
+                    f"The server's file equals that of the earlier backup {earlier.backup_id} byte for byte, and "
+                    "nothing proves that it is new: it is probably that backup's file. Nothing was stored. If "
+                    "the tenant really did not change, set accept_identical=True."
+                )
+
+    def _condition(self, data: StoredArtifact, report: ZipReport, missing: str) -> Condition:
+        if missing:
+            return Condition(state="incomplete", reasons=(missing,))
+        earlier = self._newest_accepted_full() if self.job.kind == "full" else None
+        if earlier is None:
+            return Condition()
+        sizes = {one.role: one.size for one in earlier.manifest.artifacts}
+        before = {"size of the data": sizes.get(data.role, 0), **(earlier.manifest.entities or {})}
+        if report.entities is None:
+            before = {"size of the data": before["size of the data"]}
+        now = {"size of the data": data.size, **(report.entities or {})}
+        reasons = tuple(
+            f"{drop}, against backup {earlier.backup_id}." for drop in find_drops(now, before, self.max_drop)
+        )
+        if not reasons:
+            return Condition()
+        log.warning(
+            "The backup is stored as suspect, because much is missing: %s Look at the tenant; "
+            "`xbackup show` tells more.",
+            " ".join(reasons),
+        )
+        return Condition(state="suspect", reasons=reasons)
+
+    def _newest_accepted_full(self) -> Backup | None:
+        return next(
+            (
+                backup
+                for backup in self.vault.backups("xray", self.account)
+                if backup.manifest.kind == "full"
+                and backup.manifest.scope == self._scope
+                and backup.state in ("ok", "held", "accepted")
+                and not backup.in_future
+            ),
+            None,
+        )
+
+    @property
+    def _scope(self) -> Scope:
+        return Scope(project_ids=self.job.request.sorted_project_ids, attachments=self.job.with_attachments)
+
+    def _persistently(self, take: Callable[[], Backup]) -> Backup:
+        retrying = Retrying(
+            retry=retry_if_exception_type((*_NOT_THERE_YET, *_BROKEN)),
+            wait=wait_exponential_jitter(initial=1, max=60),
+            stop=self._enough,
+            before_sleep=before_sleep_log(log, logging.WARNING),
+            reraise=True,
+        )
+        return retrying(take)
+
+    def _enough(self, state: RetryCallState) -> bool:
+        """A file that is not there yet is worth a wait; one that breaks again and again is not."""
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, _NOT_THERE_YET):
+            return (state.seconds_since_start or 0.0) >= self.patience.total_seconds()
+        return state.attempt_number >= BROKEN_TRIES
+
+
+class Inspection:
+    """Looks into a zip as it passes on its way to the store.
+
+    :param check: how closely
+    :param entities: whether its JSON files are the vendor's entities; attachments are anybody's files
+    """
+
+    def __init__(self, check: Check, *, entities: bool) -> None:
+        self._inspector = ZipInspector(content=check == "content", entities=entities)
+        self._report: ZipReport | None = None
+
+    def watched(self, blocks: Iterator[bytes], *judges: Callable[[ZipReport], None]) -> Iterator[bytes]:
+        """Pass the blocks on; a zip that is refused never ends, so that it is never stored.
+
+        :param blocks: the zip
+        :param judges: called with the report at the end; what they raise refuses the zip
+        :raises DamagedZipError: when it is broken
+        """
+        for block in blocks:
+            self._inspector.feed(block)
+            yield block
+        self._report = self._inspector.finish()
+        for judge in judges:
+            judge(self._report)
+
+    @property
+    def report(self) -> ZipReport:
+        """What was seen, once the last block has passed."""
+        if self._report is None:
+            raise BackupError("The zip was not read to its end.")
+        return self._report

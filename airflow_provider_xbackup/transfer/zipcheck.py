@@ -1,0 +1,95 @@
+"""Checks a zip while it streams by: once, without seeking, without a disk, in flat memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from airflow_provider_xbackup.transfer.entities import entity_file
+from airflow_provider_xbackup.transfer.errors import DamagedZipError
+from airflow_provider_xbackup.transfer.zipstructure import StructureCheck
+from airflow_provider_xbackup.transfer.zipwalk import MAX_RATIO, ContentWalk
+
+
+@dataclass(frozen=True, slots=True)
+class ZipReport:
+    """What a whole zip holds.
+
+    :param entries: number of entries, folders included
+    :param entities: number of entities by type, for example ``{"tests": 120}``; None where the content
+        was not read
+    :param projects: the Jira project ids in the names of the entity files
+    """
+
+    entries: int
+    entities: dict[str, int] | None
+    projects: frozenset[str]
+
+
+class _Check(Protocol):
+    def feed(self, block: bytes | memoryview) -> None: ...
+
+    def finish(self) -> None: ...
+
+
+class ZipInspector:
+    """Takes the bytes of a zip in blocks of any size and says at the end what it holds.
+
+    ``content=True`` walks the entries as they come: inflates them, checks every CRC and size, counts
+    the entities in the JSON files, and compares the central directory with what was read. Such a zip
+    must be plain: it begins with its first entry, nothing lies between, and nothing after the end.
+    ``content=False`` keeps the end of the file only (64 MiB at most) and checks the structure: end
+    records, a well-formed central directory, entries that lie inside the file and do not overlap.
+
+    :param content: read the content, or the structure only
+    :param entities: look for entity files; False for an attachments zip, whose names are not ours to read
+    :param max_ratio: how far an entry may inflate beyond its first 100 MiB; the default lets through
+        whatever deflate can honestly do (1,032 : 1), because memory stays flat in any case
+    """
+
+    def __init__(self, *, content: bool, entities: bool = True, max_ratio: float = MAX_RATIO) -> None:
+        self._names = 0
+        self._projects: set[str] = set()
+        self._entities = entities
+        self._walk = ContentWalk(self._see, entities=entities, max_ratio=max_ratio) if content else None
+        self._check: _Check = self._walk or StructureCheck(self._see)
+        self._failure: DamagedZipError | None = None
+
+    def feed(self, block: bytes | memoryview) -> None:
+        """Take the next bytes. The block may be reused once this returns.
+
+        :raises DamagedZipError: as soon as damage is certain, and again on every later call
+        """
+        self._refuse_again()
+        try:
+            self._check.feed(block)
+        except DamagedZipError as error:
+            self._failure = error
+            raise
+
+    def finish(self) -> ZipReport:
+        """Say what the zip holds, after the last block.
+
+        :raises DamagedZipError: if it is not whole
+        """
+        self._refuse_again()
+        try:
+            self._check.finish()
+        except DamagedZipError as error:
+            self._failure = error
+            raise
+        return ZipReport(
+            entries=self._names,
+            entities=None if self._walk is None else dict(sorted(self._walk.entities.items())),
+            projects=frozenset(self._projects),
+        )
+
+    def _refuse_again(self) -> None:
+        if self._failure is not None:
+            raise DamagedZipError(str(self._failure), self._failure.code)
+
+    def _see(self, name: str) -> None:
+        """Note the name of an entry of the central directory."""
+        self._names += 1
+        if self._entities and (file := entity_file(name)) is not None:
+            self._projects.add(file.project)
