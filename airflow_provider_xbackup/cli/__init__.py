@@ -1,0 +1,1 @@
+"""The `xbackup` command: a vault in the hands of a person."""

@@ -1,0 +1,99 @@
+"""List the backups of a vault, newest first.
+
+With --json, an array of objects with the keys service, account, backup_id, kind, state (ok, suspect,
+accepted, incomplete, held, expired), held, in_future, base, requested_at, completed_at, size, stored_size,
+entities and url. Findings, such as damaged manifests, go to stderr and make the exit code 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_xbackup.cli import text, vaults
+
+if TYPE_CHECKING:
+    from airflow_provider_xbackup.vault.catalog import Backup, Catalog
+
+NAME = "list"
+HELP = "list the backups of a vault"
+
+_STYLES = {"ok": "green", "held": "green", "accepted": "green", "expired": "dim"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    vaults.add_vault(parser)
+    vaults.add_filters(parser)
+    parser.add_argument("--json", action="store_true", help="write an array of JSON objects")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    vault = vaults.open_vault(args)
+    backups = vault.backups(args.service, args.account)
+    if args.json:
+        _write_json(backups)
+    else:
+        _write_table(backups, str(vault.url))
+    return vaults.report(backups.findings)
+
+
+def as_json(backup: Backup) -> dict[str, Any]:
+    """Return what ``--json`` tells about a backup."""
+    manifest = backup.manifest.to_dict()
+    return {
+        "service": backup.path.service,
+        "account": backup.path.account,
+        "backup_id": backup.backup_id,
+        "kind": manifest["kind"],
+        "state": backup.state,
+        "held": backup.held,
+        "in_future": backup.in_future,
+        "base": manifest["base"],
+        "requested_at": manifest["requested_at"],
+        "completed_at": manifest["completed_at"],
+        "size": backup.manifest.size,
+        "stored_size": backup.manifest.stored_size,
+        "entities": manifest["entities"],
+        "url": backup.location,
+    }
+
+
+def _write_json(backups: Catalog) -> None:
+    """Write one object a line, as they are read: a vault may hold very many."""
+    separator = "[\n"
+    for backup in backups:
+        sys.stdout.write(separator + json.dumps(as_json(backup)))
+        separator = ",\n"
+    sys.stdout.write("[]\n" if separator == "[\n" else "\n]\n")
+
+
+def _write_table(backups: Catalog, url: str) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("Backup", no_wrap=True)
+    table.add_column("Account", overflow="fold")
+    for heading in ("Age", "Size"):
+        table.add_column(heading, no_wrap=True, justify="right")
+    table.add_column("State", no_wrap=True)
+    number = total = 0
+    for backup in backups:
+        number += 1
+        total += backup.manifest.stored_size
+        table.add_row(
+            text.cell(backup.backup_id),
+            text.cell(f"{backup.path.service}/{backup.path.account}"),
+            text.cell(text.age(backup.instant)),
+            text.cell(text.size(backup.manifest.stored_size)),
+            text.cell(backup.state, _STYLES.get(backup.state, "bold yellow")),
+        )
+    console = text.console()
+    if number:
+        console.print(table)
+        console.print()
+    summary = f"{text.count(number, 'backup')}, {text.size(total)}" if number else "No backups"
+    console.print(text.cell(f"{summary} in {url}"), soft_wrap=True)

@@ -1,0 +1,68 @@
+"""Words on the terminal: nothing that came from a vault can do anything there but be read."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+_UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
+
+
+def safe(value: object) -> str:
+    """Return text without control characters: they are shown, not sent."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value))
+
+
+def cell(value: object, style: str = "") -> Text:
+    """Return text for a table, in which square brackets mean nothing."""
+    from rich.text import Text
+
+    return Text(safe(value), style=style, overflow="fold")
+
+
+def console() -> Console:
+    """Return the console for tables."""
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
+
+
+def complain(message: str) -> None:
+    """Write one line to stderr."""
+    print(f"xbackup: {safe(' '.join(message.split()))}", file=sys.stderr)
+
+
+def size(count: int) -> str:
+    """Return a number of bytes for people: ``987 B``, ``23.4 MB``."""
+    value = float(count)
+    for unit in _UNITS:
+        if value < 999.5 or unit == _UNITS[-1]:
+            break
+        value /= 1000
+    return f"{count} B" if unit == "B" else f"{value:.3g} {unit}"
+
+
+def age(instant: datetime, now: datetime | None = None) -> str:
+    """Return how long ago something was: ``3 min``, ``5 h``, ``12 d``."""
+    seconds = int(((now or datetime.now(UTC)) - instant).total_seconds())
+    if seconds < 0:
+        return "future"
+    for length, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= (2 * length if unit != "min" else length):
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
+
+
+def when(instant: datetime | None) -> str:
+    """Return an instant for people."""
+    return "-" if instant is None else f"{instant.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def count(number: int, noun: str) -> str:
+    """Return ``1 backup`` or ``2 backups``."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -1,0 +1,114 @@
+"""Opens the vault a command was given; Airflow is imported only when its URL names a connection."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow_provider_xbackup.vault.catalog import Finding
+    from airflow_provider_xbackup.vault.vault import Vault
+
+
+def add_vault(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that all commands on a vault have."""
+    parser.add_argument("vault", metavar="VAULT", help="the vault's URL, for example s3://bucket/prefix")
+
+
+def add_filters(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that choose among the backups of a vault."""
+    parser.add_argument("--service", choices=("xray", "xenioo"), help="only this service")
+    parser.add_argument("--account", help="only this account")
+
+
+def open_vault(args: argparse.Namespace) -> Vault:
+    """Open a vault for reading.
+
+    :param args: the arguments of the command
+    :return: the vault, which exists
+    :raises BackupError: when it does not, or cannot be reached
+    """
+    from airflow_provider_xbackup.vault.url import VaultUrl
+    from airflow_provider_xbackup.vault.vault import Vault
+
+    url = VaultUrl.parse(args.vault)
+    vault = Vault.open(url) if url.conn_id is None else _open_with_airflow(url, debug=args.debug)
+    vault.require()
+    return vault
+
+
+def report(findings: list[Finding]) -> int:
+    """Write findings to stderr.
+
+    :return: the exit code: 1 where there are any
+    """
+    from airflow_provider_xbackup.cli import errors, text
+
+    for finding in findings:
+        text.complain(f"{finding.code}: {finding.text}")
+    return errors.FINDING if findings else errors.FINE
+
+
+def _open_with_airflow(url: object, *, debug: bool) -> Vault:
+    from airflow_provider_xbackup.errors import MissingDependencyError
+
+    with contextlib.nullcontext() if debug else _quiet():
+        try:
+            import airflow  # noqa: F401
+        except ImportError:
+            raise MissingDependencyError(
+                f"The vault {url} names an Airflow connection, but Airflow is not installed here. Leave the "
+                "connection out of the URL to use the environment's credentials."
+            ) from None
+        _allow_metadata_database()
+        from airflow_provider_xbackup.hooks.vault import VaultHook
+
+        return VaultHook(url).vault
+
+
+def _allow_metadata_database() -> None:
+    """Let Airflow look into its database for connections, as ``airflow connections get`` does.
+
+    Outside a task it looks into the environment and the secrets backends only. SQLite would make an empty
+    database of one that does not exist, so such a one counts as not configured.
+    """
+    from airflow.configuration import conf
+
+    address = conf.get("database", "sql_alchemy_conn", fallback="")
+    kind, _, path = address.partition(":///")
+    if address and (not kind.startswith("sqlite") or os.path.isfile(path)):
+        os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what Airflow says while it starts off stdout, which belongs to the result, and off stderr."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = [(number, os.dup(number)) for number in (1, 2)]
+    null = os.open(os.devnull, os.O_WRONLY)
+    disabled = logging.root.manager.disable
+    try:
+        with (
+            warnings.catch_warnings(),
+            open(os.devnull, "w") as nothing,
+            contextlib.redirect_stdout(nothing),
+            contextlib.redirect_stderr(nothing),
+        ):
+            warnings.simplefilter("ignore")
+            for number, _ in saved:
+                os.dup2(null, number)
+            logging.disable(logging.CRITICAL)
+            yield
+    finally:
+        logging.disable(disabled)
+        for number, copy in saved:
+            os.dup2(copy, number)
+            os.close(copy)
+        os.close(null)

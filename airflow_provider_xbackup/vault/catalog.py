@@ -1,0 +1,219 @@
+"""What backups a vault holds, read from the vault itself."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import TypeVar
+
+from airflow_provider_xbackup.vault import layout
+from airflow_provider_xbackup.vault.errors import ManifestError, ObjectMissingError
+from airflow_provider_xbackup.vault.layout import BackupPath
+from airflow_provider_xbackup.vault.manifest import Manifest
+from airflow_provider_xbackup.vault.store import Store
+from airflow_provider_xbackup.vault.url import VaultUrl
+
+#: Clocks of different machines differ by so much without anybody being wrong.
+CLOCK_TOLERANCE = timedelta(minutes=5)
+
+_READERS = 16
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something in a vault that somebody should look at.
+
+    :param code: what it is, for scripts: ``damaged-manifest`` or ``dated-in-future``
+    :param path: the object it is about
+    :param text: what it is, for people
+    """
+
+    code: str
+    path: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """One backup of a vault.
+
+    :param url: the vault
+    :param path: its folder
+    :param manifest: its manifest
+    :param names: what else lies in its folder, as found when it was listed
+    :param in_future: whether it is dated in the future, by this machine's clock
+    """
+
+    url: VaultUrl
+    path: BackupPath
+    manifest: Manifest
+    names: frozenset[str] = field(default=frozenset(), repr=False)
+    in_future: bool = False
+
+    @property
+    def backup_id(self) -> str:
+        """The id."""
+        return self.path.backup_id
+
+    @property
+    def instant(self) -> datetime:
+        """The instant in the id."""
+        return layout.parse_backup_id(self.backup_id).instant
+
+    @property
+    def held(self) -> bool:
+        """Whether a hold kept it from expiring when it was listed."""
+        return layout.HOLD in self.names
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it was suspect and a person accepted it."""
+        return layout.ACCEPTED in self.names
+
+    @property
+    def tombstoned(self) -> bool:
+        """Whether it had expired and was in its grace period when it was listed."""
+        return layout.TOMBSTONE in self.names
+
+    @property
+    def state(self) -> str:
+        """One word for people: ``ok``, ``suspect``, ``accepted``, ``incomplete``, ``held`` or ``expired``."""
+        if self.tombstoned:
+            return "expired"
+        state: str = self.manifest.condition.state
+        if state == "suspect" and self.accepted:
+            state = "accepted"
+        return "held" if self.held and state == "ok" else state
+
+    @property
+    def location(self) -> str:
+        """The full URL of its folder."""
+        return self.url.join(self.path.folder)
+
+
+class Catalog:
+    """The backups of a vault, newest first, read while it is iterated. Every iteration lists anew.
+
+    :param url: the vault
+    :param store: its objects
+    :param service: only this service
+    :param account: only this account
+    :param now: what the time is
+    """
+
+    def __init__(
+        self,
+        url: VaultUrl,
+        store: Store,
+        service: str | None = None,
+        account: str | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._url = url
+        self._store = store
+        self._service = service if service is None else layout.check_service(service)
+        self._account = account if account is None else layout.check_account(account)
+        self._now = now
+        #: What the last iteration found on its way; complete when it has ended.
+        self.findings: list[Finding] = []
+
+    def __iter__(self) -> Iterator[Backup]:
+        """Yield the backups, newest first.
+
+        :raises VaultError: when the store does not answer; a damaged manifest is a finding instead
+        """
+        self.findings = []
+        entries = self._entries()
+        newest_first = sorted(entries, key=lambda path: (path.backup_id, path), reverse=True)
+        limit = self._now() + CLOCK_TOLERANCE
+        for path, read in _read_ahead(self._read, newest_first):
+            if isinstance(read, Finding):
+                self.findings.append(read)
+            elif read is not None:
+                backup = Backup(self._url, path, read, entries[path])
+                if backup.instant > limit:
+                    backup = replace(backup, in_future=True)
+                    self.findings.append(_dated_in_future(backup))
+                yield backup
+
+    def latest(self) -> Backup | None:
+        """Return the newest backup that is neither expired nor dated in the future."""
+        return next((backup for backup in self if not backup.tombstoned and not backup.in_future), None)
+
+    def _entries(self) -> dict[BackupPath, frozenset[str]]:
+        """List the folders that hold a manifest, with what else they hold."""
+        services = layout.SERVICES if self._service is None else (self._service,)
+        if self._account is not None:
+            prefixes = [f"{service}/{self._account}" for service in services]
+        else:
+            prefixes = [self._service or ""]
+        folders: dict[BackupPath, set[str]] = {}
+        for prefix in prefixes:
+            for stored in self._store.list(prefix):
+                if found := BackupPath.of(stored.path):
+                    folders.setdefault(found[0], set()).add(found[1])
+        return {path: frozenset(names) for path, names in folders.items() if layout.MANIFEST in names}
+
+    def _read(self, path: BackupPath) -> Manifest | Finding | None:
+        try:
+            return read_manifest(self._store, path)
+        except ObjectMissingError:  # expired between the listing and now
+            return None
+        except ManifestError as exc:
+            return Finding("damaged-manifest", path.manifest, str(exc))
+
+
+def read_manifest(store: Store, path: BackupPath) -> Manifest:
+    """Read the manifest of a backup.
+
+    :raises ObjectMissingError: when there is none, so that there is no such backup
+    :raises ManifestError: when it is damaged, of an unknown version, or belongs to another backup
+    :raises VaultError: when the store does not answer
+    """
+    try:
+        manifest = Manifest.from_json(store.read(path.manifest))
+    except ManifestError as exc:
+        reason = str(exc)
+    else:
+        named = BackupPath(manifest.service, manifest.account, manifest.backup_id)
+        if named == path:
+            return manifest
+        reason = f"it belongs to {named.folder!r}"
+    raise ManifestError(
+        f"The manifest {store.url.join(path.manifest)} cannot be used: {reason}. The backup's other files "
+        "are untouched; other backups are not affected."
+    )
+
+
+def _dated_in_future(backup: Backup) -> Finding:
+    return Finding(
+        "dated-in-future",
+        backup.path.manifest,
+        f"The backup {backup.location} is dated in the future and never counts as the latest. The clock of "
+        "this machine, or of the one that made it, is wrong.",
+    )
+
+
+def _read_ahead(read: Callable[[K], V], keys: Iterable[K]) -> Iterator[tuple[K, V]]:
+    """Read many things at once and yield them in their order, holding few of them."""
+    remaining = iter(keys)
+    with ThreadPoolExecutor(_READERS, thread_name_prefix="xbackup-catalog") as pool:
+        ahead: deque[tuple[K, Future[V]]] = deque()
+        try:
+            while True:
+                for key in islice(remaining, 2 * _READERS - len(ahead)):
+                    ahead.append((key, pool.submit(read, key)))
+                if not ahead:
+                    return
+                key, future = ahead.popleft()
+                yield key, future.result()
+        finally:
+            for _, future in ahead:
+                future.cancel()

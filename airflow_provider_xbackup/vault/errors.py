@@ -1,0 +1,67 @@
+"""What can go wrong with a vault, in words for the person who has to act. No secret is ever in them."""
+
+from __future__ import annotations
+
+from airflow_provider_xbackup.errors import BackupError
+
+
+class VaultError(BackupError):
+    """Something in the way of reading or writing a vault."""
+
+
+class StoreUnavailableError(VaultError):
+    """The store did not answer, or answered that it cannot now, after all tries."""
+
+
+class NoSpaceError(VaultError):
+    """The disk of a vault is full, or its quota is used up."""
+
+
+class VaultAccessError(VaultError):
+    """The store refused the credentials, or there are none, or they do not allow this."""
+
+    retryable = False
+
+
+class MissingBucketError(VaultError):
+    """The bucket or container of the vault does not exist."""
+
+    retryable = False
+
+
+class MissingVaultError(VaultError):
+    """The folder of the vault does not exist, so there is nothing to read."""
+
+    retryable = False
+
+
+class UnwritableFolderError(VaultError):
+    """The folder of the vault cannot be written: permissions, a read-only disk, a file in the way."""
+
+    retryable = False
+
+
+class ObjectMissingError(VaultError):
+    """An object that should be there is not."""
+
+
+class ObjectExistsError(VaultError):
+    """An object that was to be created exists already."""
+
+    retryable = False
+
+
+class IncompleteWriteError(VaultError):
+    """What lies in the store after writing is not what was written. No backup was made of it."""
+
+
+class ManifestError(VaultError):
+    """A manifest cannot be read: damaged, or of a version this release does not know."""
+
+    retryable = False
+
+
+class EncryptionError(VaultError):
+    """The bytes could not be encrypted."""
+
+    retryable = False

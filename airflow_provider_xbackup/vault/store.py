@@ -1,0 +1,406 @@
+"""The objects of a vault: one API for local disk, S3, GCS and Azure, over obstore.
+
+Every error of a store leaves as one of :mod:`airflow_provider_xbackup.vault.errors`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow_provider_xbackup.vault.errors import (
+    ObjectExistsError,
+    ObjectMissingError,
+    StoreUnavailableError,
+    VaultError,
+)
+from airflow_provider_xbackup.vault.translate import UnconditionalStoreError, translate
+from airflow_provider_xbackup.vault.url import VaultUrl
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+T = TypeVar("T")
+
+_MIB = 1024 * 1024
+#: Of one part of an upload. S3 takes 5 MiB at least, and 10,000 parts at most: 97 GiB of unknown length.
+PART_SIZE = 10 * _MIB
+MAX_PARTS = 10_000
+#: Of all parts under way at once; it bounds the memory of an upload.
+_IN_FLIGHT = 40 * _MIB
+_READ_SIZE = 8 * _MIB
+_LIST_CHUNK = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """What a store tells about an object.
+
+    :param path: its path inside the vault
+    :param size: its length
+    :param etag: the store's ETag, where it has one
+    :param version_id: the store's version, where the bucket keeps versions
+    :param last_modified: when it was written, by the store's clock; None right after writing
+    """
+
+    path: str
+    size: int
+    etag: str | None = None
+    version_id: str | None = None
+    last_modified: datetime | None = None
+
+
+def part_size(expected_size: int | None) -> int:
+    """Return the size of the parts of an upload, so that their number stays within every store's limit.
+
+    :param expected_size: the length that is expected, with 10 % of grace; None when unknown
+    :return: bytes, whole MiB
+    """
+    needed = -(-(expected_size or 0) * 11 // (10 * MAX_PARTS))
+    return max(PART_SIZE, -(-needed // _MIB) * _MIB)
+
+
+class Store:
+    """The objects below a vault URL. Paths are relative to it and never begin with a slash.
+
+    :param url: the vault, for messages
+    :param connect: makes the obstore store, rooted at the vault
+    :param connect_quickly: the same, with timeouts short enough to tell at once that nobody answers;
+        used for the first request only
+    """
+
+    def __init__(
+        self,
+        url: VaultUrl,
+        connect: Callable[[], ObjectStore],
+        connect_quickly: Callable[[], ObjectStore] | None = None,
+    ) -> None:
+        self.url = url
+        self._connect = connect
+        self._connect_quickly = connect_quickly or connect
+        self._opened: ObjectStore | None = None
+        self._prepared = False
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.url)!r})"
+
+    # -- the vault itself ------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Make sure that the vault can be written, before anything costly is done. Cheap when repeated.
+
+        On disk the folder is made and tried; elsewhere one listing request asks for the bucket.
+
+        :raises MissingBucketError: when the bucket does not exist
+        :raises UnwritableFolderError: when the folder cannot be made or written
+        :raises VaultAccessError: when the credentials are refused
+        :raises StoreUnavailableError: when nobody answers
+        """
+        if not self._prepared:
+            self._prepare()
+            self._prepared = True
+
+    def require(self) -> None:
+        """Make sure that there is a vault to read.
+
+        :raises MissingVaultError: when its folder does not exist
+        :raises MissingBucketError: when its bucket does not exist
+        :raises VaultAccessError: when the credentials are refused
+        :raises StoreUnavailableError: when nobody answers
+        """
+        self.prepare()
+
+    def _prepare(self) -> None:
+        import obstore
+
+        probe = self._connect_quickly()
+        self._do("open", "", lambda: obstore.list_with_delimiter(probe))
+
+    # -- writing ---------------------------------------------------------------------------------------
+
+    def put_stream(
+        self,
+        path: str,
+        blocks: Iterable[bytes],
+        *,
+        expected_size: int | None = None,
+        media_type: str | None = None,
+    ) -> StoredObject:
+        """Write an object from blocks of any size, in flat memory.
+
+        An error of the iterator leaves no object, no temporary file and no open upload, and is raised as
+        it is.
+
+        :param path: where
+        :param blocks: the bytes
+        :param expected_size: about how many there will be, None when unknown
+        :param media_type: stored as Content-Type, where the store keeps one
+        :return: what was written
+        :raises VaultError: when the store does not take it
+        """
+        import obstore
+
+        part = part_size(expected_size)
+        source = _Source(blocks)
+        head = source.take(part)
+        options: dict[str, Any] = {"attributes": self._attributes(media_type)}
+        if source.exhausted:
+            body: Any = b"".join(head)
+            options |= {"use_multipart": False}
+        else:
+            body = itertools.chain(head, source)
+            options |= {
+                "use_multipart": True,
+                "chunk_size": part,
+                "max_concurrency": max(1, min(4, _IN_FLIGHT // part)),
+            }
+        del head
+        try:
+            result = self._do("write", path, lambda: obstore.put(self._raw(write=True), path, body, **options))
+        except BaseException:
+            self._cleanup(path)
+            if source.error is not None:
+                raise source.error from None
+            raise
+        self._settle(path)
+        return StoredObject(path, source.size, result["e_tag"], _version(result["version"]))
+
+    def put(self, path: str, data: bytes, *, media_type: str | None = None) -> StoredObject:
+        """Write a small object, replacing one that is there.
+
+        :raises VaultError: when the store does not take it
+        """
+        return self.put_stream(path, [data], expected_size=len(data), media_type=media_type)
+
+    def create(self, path: str, data: bytes, *, media_type: str | None = "application/json") -> StoredObject:
+        """Write a small object that must not exist yet.
+
+        Where the store knows no conditional write, its absence is asked for first; two writers at the
+        same instant may then both succeed, and the last one's bytes stay.
+
+        :raises ObjectExistsError: when it exists
+        :raises VaultError: when the store does not take it
+        """
+        import obstore
+
+        attributes = self._attributes(media_type)
+
+        def put(mode: str) -> Any:
+            return obstore.put(
+                self._raw(write=True),
+                path,
+                data,
+                attributes=attributes,
+                mode=mode,  # type: ignore[arg-type]
+                use_multipart=False,
+            )
+
+        try:
+            result = self._do("create", path, lambda: put("create"))
+        except UnconditionalStoreError:
+            if self.exists(path):
+                raise ObjectExistsError(f"{self.url.join(path)} exists already.") from None
+            result = self._do("create", path, lambda: put("overwrite"))
+        return StoredObject(path, len(data), result["e_tag"], _version(result["version"]))
+
+    def delete(self, path: str) -> bool:
+        """Remove an object.
+
+        :return: False where the store said that there was none; S3 does not say
+        :raises VaultError: when the store refuses
+        """
+        import obstore
+
+        try:
+            self._do("remove", path, lambda: obstore.delete(self._raw(), path))
+        except ObjectMissingError:
+            return False
+        return True
+
+    # -- reading ---------------------------------------------------------------------------------------
+
+    def head(self, path: str) -> StoredObject:
+        """Ask for an object's size and the like.
+
+        :raises ObjectMissingError: when there is none
+        :raises VaultError: when the store does not answer
+        """
+        import obstore
+
+        return _stored(self._do("look at", path, lambda: obstore.head(self._raw(), path)))
+
+    def exists(self, path: str) -> bool:
+        """Tell whether an object exists.
+
+        :raises VaultError: when the store does not answer
+        """
+        try:
+            self.head(path)
+        except ObjectMissingError:
+            return False
+        return True
+
+    def read(self, path: str, *, limit: int = 64 * _MIB) -> bytes:
+        """Read a small object whole.
+
+        :param limit: refuse a larger one, which cannot be what it says it is
+        :raises ObjectMissingError: when there is none
+        :raises VaultError: when it is larger, or the store does not answer
+        """
+        import obstore
+
+        def get() -> tuple[bytes | None, int]:
+            result = obstore.get(self._raw(), path)
+            size = result.meta["size"]
+            return (bytes(result.bytes()) if size <= limit else None), size
+
+        data, size = self._do("read", path, get)
+        if data is None:
+            raise VaultError(f"{self.url.join(path)} has {size} bytes, more than the {limit} it may have.")
+        return data
+
+    def open_stream(self, path: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """Read an object block by block, one request for every 8 MiB, one of them ahead.
+
+        So no request lives longer than its timeout, however slow the reader is, and memory stays flat.
+
+        :param path: the object
+        :param start: the first byte
+        :param end: the byte after the last one, None for all
+        :return: blocks
+        :raises ObjectMissingError: when there is none
+        :raises VaultError: when the store does not answer, or the object changed meanwhile
+        """
+        import obstore
+
+        meta = self.head(path)
+        end = meta.size if end is None else min(end, meta.size)
+        raw = self._raw()
+
+        def fetch(at: int) -> bytes:
+            options: Any = {"range": (at, min(at + _READ_SIZE, end)), "if_match": meta.etag}
+            block = self._do("read", path, lambda: bytes(obstore.get(raw, path, options=options).bytes()))
+            if len(block) != min(_READ_SIZE, end - at):
+                raise StoreUnavailableError(f"{self.url.join(path)} could not be read whole. Try again.")
+            return block
+
+        with ThreadPoolExecutor(1, thread_name_prefix="xbackup-read") as pool:
+            ahead: deque[Future[bytes]] = deque()
+            for at in range(start, end, _READ_SIZE):
+                ahead.append(pool.submit(fetch, at))
+                if len(ahead) > 1:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        """List all objects below a folder, one request for every 1,000, in no certain order.
+
+        :param prefix: the folder, without a slash at the end; empty for the whole vault
+        :return: the objects
+        :raises VaultError: when the store does not answer
+        """
+        import obstore
+
+        stream = self._do(
+            "list", prefix, lambda: iter(obstore.list(self._raw(), prefix or None, chunk_size=_LIST_CHUNK))
+        )
+        while True:
+            chunk = self._do("list", prefix, lambda: next(stream, None))
+            if chunk is None:
+                return
+            for meta in chunk:
+                yield _stored(meta)
+
+    def list_folders(self, prefix: str = "") -> tuple[str, ...]:
+        """List the names of the folders directly below a folder, sorted.
+
+        :param prefix: the folder, without a slash at the end; empty for the whole vault
+        :raises VaultError: when the store does not answer
+        """
+        import obstore
+
+        found = self._do("list", prefix, lambda: obstore.list_with_delimiter(self._raw(), prefix or None))
+        names = (folder.rstrip("/").rsplit("/", 1)[-1] for folder in found["common_prefixes"])
+        return tuple(sorted(names))
+
+    # -- below -----------------------------------------------------------------------------------------
+
+    def _raw(self, *, write: bool = False) -> ObjectStore:  # noqa: ARG002 - a folder is made only to write
+        if self._opened is None:
+            self._opened = self._connect()
+        return self._opened
+
+    def _do(self, action: str, path: str, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except VaultError:
+            raise
+        except Exception as exc:  # noqa: BLE001 - obstore raises built-in errors as well as its own
+            error = translate(exc, self.url, action, path)
+        # Raised out here, so that the store's own error, with its URLs, is in no chain.
+        raise error
+
+    def _attributes(self, media_type: str | None) -> dict[str, str] | None:
+        return {"Content-Type": media_type} if media_type else None
+
+    def _settle(self, path: str) -> None:
+        """Make sure that a written object survives a power failure; object stores see to that."""
+
+    def _cleanup(self, path: str) -> None:
+        """Remove what a failed write may have left beside the object."""
+
+
+class _Source:
+    """Blocks on their way into a store: counted, empty ones left out, the iterator's error kept."""
+
+    def __init__(self, blocks: Iterable[bytes]) -> None:
+        self._blocks = iter(blocks)
+        self.size = 0
+        self.error: BaseException | None = None
+        self.exhausted = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            block = next(block for block in self._blocks if block)
+        except StopIteration:
+            self.exhausted = True
+            raise
+        except BaseException as exc:
+            self.error = exc
+            raise
+        self.size += len(block)
+        return block
+
+    def take(self, size: int) -> list[bytes]:
+        """Take blocks until there are so many bytes or no more."""
+        taken: list[bytes] = []
+        while self.size <= size:
+            block = next(self, None)
+            if block is None:
+                break
+            taken.append(block)
+        return taken
+
+
+def _stored(meta: Any) -> StoredObject:
+    return StoredObject(
+        meta["path"],
+        meta["size"],
+        meta["e_tag"],
+        _version(meta["version"]),
+        meta["last_modified"].astimezone(UTC),
+    )
+
+
+def _version(version: str | None) -> str | None:
+    """S3 calls the version of an object in a bucket without versions 'null'."""
+    return None if version in (None, "", "null") else version

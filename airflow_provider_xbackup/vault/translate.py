@@ -1,0 +1,189 @@
+"""What the errors of the stores mean, in one place.
+
+The stores' own texts are not passed on: they hold URLs, which on Azure may hold a signature.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+
+from airflow_provider_xbackup.vault.errors import (
+    MissingBucketError,
+    NoSpaceError,
+    ObjectExistsError,
+    ObjectMissingError,
+    StoreUnavailableError,
+    UnwritableFolderError,
+    VaultAccessError,
+    VaultError,
+)
+from airflow_provider_xbackup.vault.url import VaultUrl
+
+
+class UnconditionalStoreError(VaultError):
+    """The store knows no conditional write. Never leaves :class:`~.store.Store`."""
+
+
+_UNWRITABLE = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENOENT,
+    errno.EEXIST,
+)
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_MISSING_BUCKET = {"NoSuchBucket", "ContainerNotFound", "FilesystemNotFound"}
+_NO_CONDITION = {"NotImplemented", "UnsupportedHeader"}
+_REFUSED_CODES = {
+    "AccessDenied", "AccountProblem", "AllAccessDisabled", "AuthenticationFailed", "AuthorizationFailure",
+    "AuthorizationHeaderMalformed", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "PermanentRedirect",
+    "SignatureDoesNotMatch", "TokenRefreshRequired",
+}  # fmt: skip
+_STATUS = re.compile(r"status code: (\d{3})|status: (\d{3})")
+_CODE = re.compile(r"<Code>([A-Za-z0-9]{1,60})</Code>")
+_MESSAGE = re.compile(r"<Message>([^<]{1,300})</Message>")
+_OS_ERROR = re.compile(r"\(os error (\d{1,4})\)")
+_NOBODY_THERE = ("error sending request", "HTTP error", "timed out", "timeout", "error decoding response body")
+_CREDENTIALS = ("credential", "token", "oauth")
+
+
+def translate(exc: Exception, url: VaultUrl, action: str, path: str) -> VaultError:
+    """Say what an error of a store means to the person who has to act."""
+    from obstore import exceptions as obs
+
+    where = url.join(path)
+    # Every text of obstore names its retry_timeout, which says nothing of this error.
+    text = str(exc).replace("retry_timeout", "")
+    number = _errno(exc, text)
+    status = next((int(a or b) for a, b in _STATUS.findall(text)), 0)
+    code = _first(_CODE, text)
+
+    if isinstance(exc, (obs.AlreadyExistsError, obs.PreconditionError, FileExistsError)):
+        if action == "create":
+            return ObjectExistsError(f"{where} exists already.")
+        if isinstance(exc, obs.PreconditionError):
+            return VaultError(f"{where} changed while it was read. Try again.")
+    if code in _MISSING_BUCKET or "specified bucket does not exist" in text:
+        return _missing_bucket(url)
+    if status == 501 or code in _NO_CONDITION or isinstance(exc, obs.NotSupportedError | NotImplementedError):
+        return UnconditionalStoreError(f"The store does not know what was asked to {action} {where}.")
+    if url.scheme == "file":
+        return _disk_error(exc, number, url, action, path)
+    if isinstance(exc, FileNotFoundError) or status == 404:
+        if action in ("open", "list", "write", "create") and not path:
+            return _missing_bucket(url)
+        return ObjectMissingError(f"{where} does not exist.")
+    reason = _reason(status, code, text)
+    if (
+        status in (401, 403)
+        or code in _REFUSED_CODES
+        or isinstance(exc, (obs.PermissionDeniedError, obs.UnauthenticatedError))
+    ):
+        return VaultAccessError(f"The store refused to {action} {where}: {reason}. {_advice(url, status, code)}")
+    if status in (301, 307):
+        return VaultAccessError(
+            f"The store refused to {action} {where}: the bucket lies in another region or at another "
+            f"endpoint. Set {_region(url)}."
+        )
+    if status in (408, 429) or status >= 500:
+        return StoreUnavailableError(f"The store could not {action} {where}: {reason}. Try again later.")
+    if status == 0 and any(word in text for word in _NOBODY_THERE):
+        return StoreUnavailableError(
+            f"The store of {url} does not answer ({_network(text)}), so {where} could not be reached. Check "
+            f"that it runs and that its address is right{_endpoint_hint(url)}."
+        )
+    if status == 0 and any(word in text.lower() for word in _CREDENTIALS):
+        return VaultAccessError(
+            f"No credentials could be had to {action} {where} ({type(exc).__name__}). {_advice(url, 0, '')}"
+        )
+    return VaultError(f"The store could not {action} {where}: {reason or type(exc).__name__}.")
+
+
+def _missing_bucket(url: VaultUrl) -> MissingBucketError:
+    noun = "container" if url.scheme == "abfs" else "bucket"
+    via = f" through the connection {url.conn_id!r}" if url.conn_id else ""
+    return MissingBucketError(
+        f"The {noun} {url.bucket!r} of the vault {url} does not exist{via}. Make it first, or correct the "
+        "URL; a vault is not the place to make buckets."
+    )
+
+
+def _disk_error(exc: Exception, number: int, url: VaultUrl, action: str, path: str) -> VaultError:
+    what = os.strerror(number) if number else type(exc).__name__
+    where = url.join(path)
+    if number in _NO_SPACE:
+        return NoSpaceError(
+            f"The disk of the vault {url} is full ({what}): {where} was not written. Make room or apply "
+            "retention, then run the task again."
+        )
+    if action in ("look at", "read", "remove", "list"):
+        if isinstance(exc, FileNotFoundError) or number in (errno.ENOENT, errno.ENOTDIR):
+            return ObjectMissingError(f"{where} does not exist.")
+        if number in (errno.EACCES, errno.EPERM, errno.EROFS):
+            return VaultAccessError(
+                f"This user (uid {os.getuid()}) may not {action} {where}: {what}. Correct the owner or the "
+                "mode of the folder."
+            )
+    elif number in _UNWRITABLE:
+        return UnwritableFolderError(
+            f"The vault {url} cannot be written by this user (uid {os.getuid()}): {what} at {where}. Make "
+            "the folder and give it to that user, or correct the URL."
+        )
+    return VaultError(f"The disk could not {action} {where}: {what}.")
+
+
+def _errno(exc: Exception, text: str) -> int:
+    if isinstance(exc, OSError) and exc.errno:
+        return exc.errno
+    found = _OS_ERROR.search(text)
+    return int(found[1]) if found else 0
+
+
+def _reason(status: int, code: str, text: str) -> str:
+    message = "".join(c for c in _first(_MESSAGE, text) if c.isprintable()).rstrip(" .")
+    parts = [f"HTTP {status}" if status else "", code, message]
+    return ", ".join(part for part in parts if part)
+
+
+def _advice(url: VaultUrl, status: int, code: str) -> str:
+    if code == "RequestTimeTooSkewed":
+        return "The clock of this machine is wrong."
+    if code in ("AuthorizationHeaderMalformed", "PermanentRedirect"):
+        return f"Set {_region(url)}."
+    if url.conn_id:
+        return f"Check the Airflow connection {url.conn_id!r} and what it is allowed to do."
+    if status == 403:
+        return "Check the credentials of the environment and what they are allowed to do."
+    return f"Check the credentials of the environment, or name an Airflow connection: {url.scheme}://conn_id@..."
+
+
+def _region(url: VaultUrl) -> str:
+    return f"region_name in the connection {url.conn_id!r}" if url.conn_id else "AWS_REGION"
+
+
+def _endpoint_hint(url: VaultUrl) -> str:
+    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL") if url.scheme == "s3" else ()
+    if url.conn_id:
+        return f" in the connection {url.conn_id!r}"
+    return next((f" ({name})" for name in names if name in os.environ), "")
+
+
+def _network(text: str) -> str:
+    table = (
+        ("dns error", "its name is not known"),
+        ("Connection refused", "connection refused"),
+        ("certificate", "its certificate is not trusted"),
+        ("imed out", "timed out"),
+        ("imeout", "timed out"),
+        ("onnection reset", "connection reset"),
+    )
+    return next((meaning for word, meaning in table if word in text), "connection failed")
+
+
+def _first(pattern: re.Pattern[str], text: str) -> str:
+    found = pattern.search(text)
+    return found[1] if found else ""

@@ -1,0 +1,397 @@
+"""A vault, and one attempt to store a backup in it."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow_provider_xbackup.vault import layout
+from airflow_provider_xbackup.vault.catalog import Backup, Catalog, read_manifest
+from airflow_provider_xbackup.vault.encoding import Digest, Encoded
+from airflow_provider_xbackup.vault.errors import (
+    IncompleteWriteError,
+    ObjectExistsError,
+    ObjectMissingError,
+)
+from airflow_provider_xbackup.vault.layout import BackupPath
+from airflow_provider_xbackup.vault.manifest import Artifact, Condition, Manifest, Producer, Remote, Scope
+from airflow_provider_xbackup.vault.store import Store
+from airflow_provider_xbackup.vault.url import VaultUrl
+
+
+class Vault:
+    """The backups kept below one URL.
+
+    :param url: where it is
+    :param store: its objects
+    """
+
+    def __init__(self, url: VaultUrl, store: Store) -> None:
+        self.url = url
+        self.store = store
+
+    def __repr__(self) -> str:
+        return f"Vault({str(self.url)!r})"
+
+    @classmethod
+    def open(cls, vault: Any) -> Vault:
+        """Open a vault with the environment's credentials. Nothing is asked of the store yet.
+
+        :param vault: a URL without a connection id, see :meth:`VaultUrl.parse`
+        :return: the vault
+        :raises InvalidArgumentError: when it is no URL of a vault
+        :raises MissingDependencyError: when the extra for its scheme is not installed
+        :raises VaultAccessError: when the environment has no credentials
+        """
+        from airflow_provider_xbackup.vault.connect import open_store
+
+        url = VaultUrl.parse(vault)
+        return cls(url, open_store(url))
+
+    def prepare(self) -> None:
+        """Make sure that it can be written, before anything costly is done; see :meth:`Store.prepare`."""
+        self.store.prepare()
+
+    def require(self) -> None:
+        """Make sure that there is something to read; see :meth:`Store.require`."""
+        self.store.require()
+
+    def find(self, service: str, account: str, backup_id: str) -> Backup | None:
+        """Return one backup.
+
+        :param service: ``xray`` or ``xenioo``
+        :param account: the account's name
+        :param backup_id: the backup's id
+        :return: the backup, or None where there is none
+        :raises InvalidArgumentError: when a name cannot be one
+        :raises ManifestError: when its manifest is damaged
+        :raises VaultError: when the store does not answer
+        """
+        path = BackupPath.checked(service, account, backup_id)
+        try:
+            manifest = read_manifest(self.store, path)
+        except ObjectMissingError:
+            return None
+        names = frozenset(found.path.removeprefix(f"{path.folder}/") for found in self.store.list(path.folder))
+        return Backup(self.url, path, manifest, names)
+
+    def locate(
+        self, backup_id: str, service: str | None = None, account: str | None = None
+    ) -> tuple[BackupPath, ...]:
+        """Find the folders of a backup whose account is not known.
+
+        :param backup_id: the backup's id
+        :param service: only this service
+        :param account: only this account
+        :return: the folders that hold a manifest of this id; more than one when accounts share an instant
+        :raises InvalidArgumentError: when a name cannot be one
+        :raises VaultError: when the store does not answer
+        """
+        layout.parse_backup_id(backup_id)
+        services = layout.SERVICES if service is None else (layout.check_service(service),)
+        paths = [
+            BackupPath(name, who, backup_id)
+            for name in services
+            for who in (self.store.list_folders(name) if account is None else (layout.check_account(account),))
+        ]
+        return tuple(path for path in paths if self.store.exists(path.manifest))
+
+    def backups(self, service: str | None = None, account: str | None = None) -> Catalog:
+        """Return the backups, newest first; iterate it, and read its findings afterwards.
+
+        :param service: only this service
+        :param account: only this account
+        :return: the catalog; nothing is read yet
+        :raises InvalidArgumentError: when a name cannot be one
+        """
+        return Catalog(self.url, self.store, service, account)
+
+    def draft(self, service: str, account: str, backup_id: str) -> Draft:
+        """Begin an attempt to store a backup. The vault is made ready, or refuses, right here.
+
+        :param service: ``xray`` or ``xenioo``
+        :param account: the account's name
+        :param backup_id: the backup's id
+        :return: the attempt
+        :raises InvalidArgumentError: when a name cannot be one
+        :raises VaultError: when the vault cannot be written
+        """
+        path = BackupPath.checked(service, account, backup_id)
+        self.prepare()
+        return Draft(self, path)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBytes:
+    """Facts about bytes that were encoded before they reach the vault.
+
+    :param size: length of the plain bytes
+    :param sha256: digest of the plain bytes
+    :param stored_size: length as stored
+    :param stored_sha256: digest as stored
+    :param compression: ``zstd`` or None
+    :param encryption: ``age`` or None
+    """
+
+    size: int
+    sha256: str
+    stored_size: int
+    stored_sha256: str
+    compression: str | None = None
+    encryption: str | None = None
+
+    @classmethod
+    def of(cls, encoded: Encoded) -> StoredBytes:
+        """Take the facts of an encoding that has ended."""
+        return cls(
+            encoded.plain.size,
+            encoded.plain.sha256,
+            encoded.stored.size,
+            encoded.stored.sha256,
+            encoded.compression,
+            encoded.encryption,
+        )
+
+
+class Draft:
+    """One attempt to store one backup. What it writes is invisible until :meth:`commit` wrote the manifest.
+
+    Artifacts may be added from several threads. Used as a context manager it discards itself when an
+    error passes through.
+
+    :param vault: the vault
+    :param path: the backup's folder
+    """
+
+    def __init__(self, vault: Vault, path: BackupPath) -> None:
+        self.vault = vault
+        self.path = path
+        self.nonce = layout.new_nonce()
+        self._store = vault.store
+        self._lock = threading.Lock()
+        self._tried: dict[str, str] = {}
+        self._artifacts: dict[str, Artifact] = {}
+        self._manifest_tried = False
+
+    def __repr__(self) -> str:
+        return f"Draft({self.vault.url.join(self.path.folder)!r}, nonce={self.nonce!r})"
+
+    def __enter__(self) -> Draft:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self.discard()
+
+    @property
+    def artifacts(self) -> tuple[Artifact, ...]:
+        """What was added so far, in the order of the roles."""
+        with self._lock:
+            return tuple(self._artifacts[role] for role in layout.ROLES if role in self._artifacts)
+
+    def add(
+        self,
+        role: str,
+        blocks: Iterable[bytes],
+        *,
+        media_type: str,
+        expected_size: int | None = None,
+        compress: bool = False,
+        recipients: Sequence[str] = (),
+    ) -> Artifact:
+        """Store one file from its plain bytes: digest, zstd, age, digest, store, in flat memory.
+
+        When it fails it may be called again for the same role; an error of the iterator is raised as it
+        is and leaves nothing in the store.
+
+        :param role: ``backup``, ``attachments`` or ``bot``
+        :param blocks: the plain bytes
+        :param media_type: of the plain bytes
+        :param expected_size: about how many there will be, None when unknown
+        :param compress: whether to compress them
+        :param recipients: age public keys to encrypt to, see :func:`encoding.parse_recipients`
+        :return: what the manifest will say about it
+        :raises VaultError: when the store does not take it
+        """
+        encoded = Encoded(blocks, compress=compress, recipients=recipients)
+        name = layout.artifact_name(role, self.nonce, compressed=compress, encrypted=bool(recipients))
+        version_id = self._put(role, name, encoded, expected_size, media_type)
+        return self._keep(role, name, media_type, StoredBytes.of(encoded), version_id)
+
+    def add_stored(self, role: str, blocks: Iterable[bytes], facts: StoredBytes, *, media_type: str) -> Artifact:
+        """Store one file whose bytes were encoded before, and spooled.
+
+        :param role: ``backup``, ``attachments`` or ``bot``
+        :param blocks: the bytes as they are to be stored
+        :param facts: what is known about them
+        :param media_type: of the plain bytes
+        :return: what the manifest will say about it
+        :raises IncompleteWriteError: when the bytes are not those of the facts; nothing is stored
+        :raises VaultError: when the store does not take it
+        """
+        name = layout.artifact_name(
+            role, self.nonce, compressed=facts.compression is not None, encrypted=facts.encryption is not None
+        )
+        checked = _matching(blocks, facts, self.vault.url.join(self.path.file(name)))
+        version_id = self._put(role, name, checked, facts.stored_size, media_type)
+        return self._keep(role, name, media_type, facts, version_id)
+
+    def commit(
+        self,
+        *,
+        requested_at: datetime,
+        producer: Producer | Mapping[str, Any],
+        scope: Scope | Mapping[str, Any] = Scope(),  # noqa: B008 - immutable
+        modified_since: datetime | None = None,
+        base: str | None = None,
+        condition: Condition | Mapping[str, Any] = Condition(),  # noqa: B008 - immutable
+        remote: Remote | Mapping[str, Any] = Remote(),  # noqa: B008 - immutable
+        entities: Mapping[str, int] | None = None,
+        completed_at: datetime | None = None,
+    ) -> Backup:
+        """Make the backup exist: look at every artifact, write the manifest, look at every artifact again.
+
+        Where another attempt has committed the same backup before, that one is returned; compare
+        :attr:`Backup.manifest` to tell. From here on this attempt deletes nothing any more.
+
+        :param requested_at: when the vendor was asked, by the vendor's clock
+        :param producer: what made the backup
+        :param scope: what was asked for
+        :param modified_since: what a partial reaches back to
+        :param base: the id of the full backup that a partial builds on
+        :param condition: whether the backup can be relied on
+        :param remote: where it came from
+        :param entities: counts by type, None where the content was not read
+        :param completed_at: when all artifacts were stored; default now
+        :return: the backup, this attempt's or the one that was first
+        :raises IncompleteWriteError: when an artifact is missing or has another size; there is no backup
+        :raises VaultError: when the store does not take the manifest; run again, it converges
+        """
+        artifacts = self.artifacts
+        self._look_at(artifacts)
+        manifest = Manifest.model_validate(
+            {
+                "service": self.path.service,
+                "account": self.path.account,
+                "backup_id": self.path.backup_id,
+                "kind": layout.parse_backup_id(self.path.backup_id).kind,
+                "modified_since": modified_since,
+                "base": base,
+                "scope": scope,
+                "requested_at": requested_at,
+                "completed_at": completed_at or datetime.now(UTC),
+                "condition": condition,
+                "remote": remote,
+                "artifacts": artifacts,
+                "entities": None if entities is None else dict(entities),
+                "producer": producer,
+            }
+        )
+        data = manifest.to_json()
+        self._manifest_tried = True
+        try:
+            self._store.create(self.path.manifest, data)
+        except ObjectExistsError:
+            # Another attempt's, or our own: a store's client may repeat a write that had succeeded.
+            manifest = read_manifest(self._store, self.path)
+            if not self._own(manifest):
+                return Backup(self.vault.url, self.path, manifest)
+        try:
+            self._look_at(artifacts)
+        except IncompleteWriteError:
+            if not self._withdraw():
+                return self._theirs()
+            raise
+        return Backup(self.vault.url, self.path, manifest)
+
+    def discard(self) -> None:
+        """Remove what this attempt has stored, as far as that is possible, unless a manifest was tried."""
+        if self._manifest_tried:
+            return
+        with self._lock:
+            names = list(self._tried.values())
+            self._tried.clear()
+            self._artifacts.clear()
+        for name in names:
+            # What stays is garbage that retention collects; the error that led here matters more.
+            with contextlib.suppress(Exception):
+                self._store.delete(self.path.file(name))
+
+    def _put(
+        self, role: str, name: str, blocks: Iterable[bytes], expected_size: int | None, media_type: str
+    ) -> str | None:
+        with self._lock:
+            if role in self._artifacts or self._manifest_tried:
+                raise ValueError(f"the role {role!r} of {self!r} is taken")
+            self._tried[role] = name
+        stored = self._store.put_stream(
+            self.path.file(name), blocks, expected_size=expected_size, media_type=media_type
+        )
+        return stored.version_id
+
+    def _keep(self, role: str, name: str, media_type: str, facts: StoredBytes, version_id: str | None) -> Artifact:
+        artifact = Artifact(
+            name=name,
+            role=role,
+            size=facts.size,
+            sha256=facts.sha256,
+            stored_size=facts.stored_size,
+            stored_sha256=facts.stored_sha256,
+            media_type=media_type,
+            compression=facts.compression,
+            encryption=facts.encryption,
+            version_id=version_id,
+        )
+        with self._lock:
+            self._artifacts[role] = artifact
+        return artifact
+
+    def _look_at(self, artifacts: Sequence[Artifact]) -> None:
+        if not artifacts:
+            raise IncompleteWriteError(f"Nothing was stored for the backup {self._where}.")
+        for artifact in artifacts:
+            try:
+                size: int | None = self._store.head(self.path.file(artifact.name)).size
+            except ObjectMissingError:
+                size = None
+            if size != artifact.stored_size:
+                found = "is missing" if size is None else f"has {size} bytes"
+                raise IncompleteWriteError(
+                    f"{self.vault.url.join(self.path.file(artifact.name))} {found} after "
+                    f"{artifact.stored_size} bytes were written. The backup {self._where} does not exist; "
+                    "run the task again. If it happens again, look for what removes objects there."
+                )
+
+    def _withdraw(self) -> bool:
+        """Remove the own manifest; False when it is another's by now."""
+        try:
+            if not self._own(read_manifest(self._store, self.path)):
+                return False
+        except ObjectMissingError:
+            return True
+        self._store.delete(self.path.manifest)
+        return True
+
+    def _theirs(self) -> Backup:
+        return Backup(self.vault.url, self.path, read_manifest(self._store, self.path))
+
+    def _own(self, manifest: Manifest) -> bool:
+        return any(layout.nonce_of(artifact.name) == self.nonce for artifact in manifest.artifacts)
+
+    @property
+    def _where(self) -> str:
+        return self.vault.url.join(self.path.folder)
+
+
+def _matching(blocks: Iterable[bytes], facts: StoredBytes, where: str) -> Iterable[bytes]:
+    digest = Digest()
+    yield from digest.of(blocks)
+    if (digest.size, digest.sha256) != (facts.stored_size, facts.stored_sha256):
+        raise IncompleteWriteError(
+            f"The spooled bytes for {where} are not those that were downloaded: {digest.size} bytes instead "
+            f"of {facts.stored_size}, or another digest. Nothing was stored."
+        )
