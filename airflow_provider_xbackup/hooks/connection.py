@@ -1,0 +1,144 @@
+"""What the connection types of both services have in common: reading the fields of the form."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
+
+from airflow_provider_xbackup.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import BaseHook, Connection
+
+    from airflow_provider_xbackup.http.endpoint import Endpoint
+
+
+def find_connection(hook: BaseHook, conn_id: str, service: str) -> Connection:
+    """Return an Airflow connection.
+
+    :param hook: the hook that asks
+    :param conn_id: its id
+    :param service: the connection type to name when there is none
+    :raises InvalidArgumentError: when Airflow knows no connection of this id
+    """
+    try:
+        return hook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        raise unknown_connection(conn_id, service) from None
+
+
+async def find_connection_async(
+    hook: BaseHook, conn_id: str, service: str
+) -> tuple[Connection, Mapping[str, Any]]:
+    """Return an Airflow connection and its extra options, on the event loop: see :func:`find_connection`."""
+    from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+
+    try:
+        conn = await get_async_connection(conn_id, hook=hook)
+    except AirflowNotFoundException:
+        raise unknown_connection(conn_id, service) from None
+    return conn, await get_async_extra_dejson(conn)
+
+
+def unknown_connection(conn_id: str, service: str) -> InvalidArgumentError:
+    """Return the error for a connection id that Airflow does not know."""
+    return InvalidArgumentError(
+        f"Airflow has no connection {conn_id!r}. Create one of type {service} under Admin > Connections, "
+        f"or set the environment variable AIRFLOW_CONN_{conn_id.upper()}."
+    )
+
+
+def read_endpoint(host: str, port: int | None, extra: Mapping[str, Any]) -> Endpoint:
+    """Read where a service lives, and how it is reached, from a connection's fields.
+
+    :param host: the host field, or the service's default
+    :param port: the port field
+    :param extra: the extra options: ``verify``, ``proxy``, ``allow_http``, ``connect_timeout``,
+        ``read_timeout``, ``stall_timeout``; forms leave empty texts where nothing was entered
+    :raises InvalidArgumentError: when one of them cannot be meant
+    :raises InsecureHostError: when a secret would go to another machine over plain http
+    """
+    from airflow_provider_xbackup.http.endpoint import Endpoint, Timeouts, read_url
+
+    return Endpoint(
+        url=read_url(host, port, allow_http=_read_bool(extra, "allow_http", default=False)),
+        verify=_read_verify(extra),
+        proxy=_read_proxy(extra),
+        timeouts=Timeouts(
+            connect=_read_seconds(extra, "connect_timeout", Timeouts().connect),
+            read=_read_seconds(extra, "read_timeout", Timeouts().read),
+            stall=_read_seconds(extra, "stall_timeout", Timeouts().stall),
+        ),
+    )
+
+
+def _read_bool(extra: Mapping[str, Any], name: str, *, default: bool) -> bool:
+    value = extra.get(name)
+    if value is None or value == "":
+        return default
+    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    read = known.get(str(value).strip().lower())
+    if read is None:
+        raise InvalidArgumentError(f"The connection's extra {name!r} must be true or false and is {value!r}.")
+    return read
+
+
+def _read_verify(extra: Mapping[str, Any]) -> bool | str:
+    value = extra.get("verify")
+    if isinstance(value, str) and ("/" in value or value.endswith((".pem", ".crt"))):
+        try:
+            _load_authorities(value)
+        except FileNotFoundError:
+            raise InvalidArgumentError(
+                f"The connection's extra 'verify' names the CA bundle {value!r}, which does not exist here."
+            ) from None
+        except OSError:
+            raise InvalidArgumentError(
+                f"The connection's extra 'verify' names {value!r}, which is no readable CA bundle in PEM form."
+            ) from None
+        return value
+    return _read_bool(extra, "verify", default=True)
+
+
+def _load_authorities(path: str) -> None:
+    import ssl
+
+    if Path(path).is_dir():
+        return
+    ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
+
+
+def _read_proxy(extra: Mapping[str, Any]) -> str | None:
+    value = str(extra.get("proxy") or "").strip()
+    if not value:
+        return None
+    parts = None
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(value)
+        _ = parts.port
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        # The value is not quoted: it may hold a password.
+        raise InvalidArgumentError(
+            "The connection's extra 'proxy' is no URL of an HTTP proxy. Write it as http://host:port."
+        )
+    return value
+
+
+def _read_seconds(extra: Mapping[str, Any], name: str, default: float) -> float:
+    value = extra.get(name)
+    if value is None or value == "":
+        return default
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = -1.0
+    if not 0 < seconds <= 86_400:
+        raise InvalidArgumentError(
+            f"The connection's extra {name!r} must be a number of seconds above 0 and is {value!r}."
+        )
+    return seconds

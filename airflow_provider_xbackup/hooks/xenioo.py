@@ -1,0 +1,156 @@
+"""The hook of Xenioo."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseHook
+
+from airflow_provider_xbackup.errors import InvalidArgumentError
+from airflow_provider_xbackup.exceptions import XBackupError, airflow_errors
+from airflow_provider_xbackup.hooks.connection import find_connection, read_endpoint
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Connection
+
+    from airflow_provider_xbackup.http.endpoint import Endpoint
+    from airflow_provider_xbackup.http.sync import Client
+    from airflow_provider_xbackup.http.tokens import Conversation, TokenSource
+    from airflow_provider_xbackup.services.xenioo import Bot, RestoredBot
+    from airflow_provider_xbackup.transfer.bot import OpenBackup
+
+
+class XeniooHook(BaseHook):
+    """Talks to one Xenioo bot, or account, with the credentials of an Airflow connection.
+
+    :param xenioo_conn_id: the connection: host is the bot's service endpoint; the password its token,
+        or the extras ``account_api_key``, ``bot_api_key`` and ``bot_api_secret`` make one
+    :param account: what errors call the bot; default the connection id
+    """
+
+    conn_name_attr = "xenioo_conn_id"
+    default_conn_name = "xenioo_default"
+    conn_type = "xenioo"
+    hook_name = "Xenioo"
+
+    def __init__(self, xenioo_conn_id: str = default_conn_name, account: str | None = None) -> None:
+        super().__init__()
+        self.xenioo_conn_id = xenioo_conn_id
+        self.account = account or xenioo_conn_id
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Describe the connection form to Airflow 3.1, which does not read the provider's fields."""
+        return {
+            "hidden_fields": ["schema", "login"],
+            "relabeling": {"host": "Service Endpoint", "password": "Bot Token"},
+            "placeholders": {
+                "host": "https://… from the bot's Settings > Developers",
+                "extra": '{"account_api_key": "…", "bot_api_key": "…", "bot_api_secret": "…"}',
+            },
+        }
+
+    @cached_property
+    def client(self) -> Client:
+        """The client of the connection.
+
+        :raises XBackupError: when the connection does not exist or cannot be meant
+        """
+        from airflow_provider_xbackup.http.sync import Client
+
+        with airflow_errors(self._about):
+            conn = find_connection(self, self.xenioo_conn_id, self.hook_name)
+            return Client(*_read_connection(conn, conn.extra_dejson))
+
+    def get_conn(self) -> Client:
+        """Return the client of the connection."""
+        return self.client
+
+    def open_backup(self) -> OpenBackup:
+        """Ask for the bot's backup and open the answer for reading.
+
+        This may spend the bot's hour, whatever becomes of the answer: it is never repeated once the server
+        may have seen it.
+
+        :return: the answer's headers and its stream; to be closed by the caller
+        :raises XBackupCooldownError: when the bot's hour is not over
+        :raises XBackupError: on anything else that is not a backup
+        """
+        from airflow_provider_xbackup.transfer.bot import open_backup
+
+        with airflow_errors(self._about):
+            return open_backup(self.client)
+
+    def restore_backup(self, body: bytes) -> RestoredBot:
+        """Make a brand-new bot of a backup, in the account of the connection's token.
+
+        :param body: the backup, byte for byte as it was handed out
+        :return: the new bot's keys: secrets
+        :raises XBackupCooldownError: when the hour between two restores is not over
+        :raises XBackupError: on anything else that is not a new bot
+        """
+        from airflow_provider_xbackup.services import xenioo
+
+        with airflow_errors(self._about):
+            return xenioo.read_restored(self.client.call(xenioo.restore_request(body)))
+
+    def list_bots(self) -> tuple[Bot, ...]:
+        """List the bots of the account; the connection needs an account-level token.
+
+        :raises XBackupError: when there was no list
+        """
+        from airflow_provider_xbackup.services import xenioo
+
+        with airflow_errors(self._about):
+            return xenioo.read_bots(self.client.call(xenioo.bots_request()))
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Check the keys without spending the hourly call; a token alone can only be checked by that.
+
+        :return: whether it worked, and what to tell the user
+        """
+        try:
+            with airflow_errors(self._about):
+                self.client.authenticate()
+                host = self.client.endpoint.host
+                if self.get_connection(self.xenioo_conn_id).password:
+                    return True, (
+                        f"The connection is complete. The token was not tried: {host} would count that as "
+                        "the bot's backup of this hour."
+                    )
+        except XBackupError as error:
+            return False, str(error)
+        return True, f"Xenioo at {host} accepted the API keys."
+
+    @property
+    def _about(self) -> str:
+        return f"Xenioo account {self.account!r}"
+
+
+def _read_connection(conn: Connection, extra: Mapping[str, Any]) -> tuple[Endpoint, TokenSource]:
+    from airflow_provider_xbackup.http.tokens import GivenToken, RenewableToken
+    from airflow_provider_xbackup.services import xenioo
+
+    if not conn.host:
+        raise InvalidArgumentError(
+            f"The connection {conn.conn_id!r} has no host, and Xenioo has no default one: "
+            "enter the service endpoint shown under the bot's Settings > Developers."
+        )
+    endpoint = read_endpoint(conn.host, conn.port, extra)
+    if conn.password:
+        return endpoint, GivenToken(xenioo.check_token(conn.password), endpoint.url)
+    keys = xenioo.check_keys(extra.get("account_api_key"), extra.get("bot_api_key"), extra.get("bot_api_secret"))
+
+    def login() -> Conversation:
+        answer = yield xenioo.integration_request(keys)
+        if answer.status == 404:
+            # An unknown key, or an older node that knows only the other address: asking there tells.
+            older = yield xenioo.code_request(keys)
+            answer = answer if older.status == 404 else older
+        return xenioo.read_token(answer)
+
+    return endpoint, RenewableToken(
+        login, endpoint.url, keys.account_api_key, keys.bot_api_key, keys.bot_api_secret
+    )

@@ -1,0 +1,1 @@
+"""Operators: what starts something at a vendor."""

@@ -1,0 +1,240 @@
+"""Asking Xray Cloud for a backup."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_provider_xbackup.errors import InvalidArgumentError
+from airflow_provider_xbackup.exceptions import XBackupCooldownError, XBackupFailError, airflow_errors
+from airflow_provider_xbackup.hooks.xray import XrayHook
+from airflow_provider_xbackup.tasks import arguments, cooldown
+from airflow_provider_xbackup.tasks.job_memory import JobMemory
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
+
+    from airflow_provider_xbackup.services.xray import JobPhase, XrayBackupJob, XrayBackupRequest
+    from airflow_provider_xbackup.vault.catalog import Backup
+
+AUTO = "auto"
+
+
+class XrayCreateBackupOperator(BaseOperator):
+    """Ask Xray Cloud to make a backup of a tenant, once.
+
+    The accepted job is remembered (Airflow 3.3 and newer): a retry, or a clear with the same arguments
+    while the vendor's six hours last, picks it up instead of asking again. Returns the job as a dict of
+    ``job_id``, ``requested_at``, ``kind``, ``base``, ``project_ids``, ``modified_since`` and
+    ``with_attachments``.
+
+    A tenant has one backup file: put all projects of a tenant into one job, and set ``max_active_runs=1``.
+
+    :param project_ids: numeric ids of the Jira projects, or None for all that have Xray data
+    :param modified_since: an ISO 8601 instant: only entities changed since then (a partial backup);
+        ``"auto"``: since the newest full in ``vault``; None: a full backup
+    :param with_attachments: whether the attachments are backed up as well
+    :param on_cooldown: when the six hours since the last backup are not over: ``wait`` for the instant
+        the server names without holding a worker, ``skip`` the task, or ``fail`` it at once
+    :param max_wait: the longest wait for the cooldown, over all refusals together
+    :param vault: the vault that ``modified_since="auto"`` looks into; a job of an earlier try whose backup
+        is stored there is not asked for again, however old
+    :param account: the account's name; default the connection id
+    :param full_every: with ``"auto"``: how old a full may be before the next one is made
+    :param overlap: with ``"auto"``: how far before its base a partial backup starts
+    :param xray_conn_id: the connection, of type ``xray``
+    """
+
+    template_fields: Sequence[str] = (
+        "project_ids",
+        "modified_since",
+        "with_attachments",
+        "on_cooldown",
+        "vault",
+        "account",
+        "xray_conn_id",
+    )
+    ui_color = "#dff0e6"
+
+    def __init__(
+        self,
+        *,
+        project_ids: Sequence[str | int] | None = None,
+        modified_since: str | datetime | None = None,
+        with_attachments: bool = False,
+        on_cooldown: str = "wait",
+        max_wait: timedelta = timedelta(hours=12),
+        vault: str | ObjectStoragePath | None = None,
+        account: str | None = None,
+        full_every: timedelta = timedelta(days=7),
+        overlap: timedelta = timedelta(minutes=10),
+        xray_conn_id: str = XrayHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.project_ids = project_ids
+        self.modified_since = modified_since
+        self.with_attachments = with_attachments
+        self.on_cooldown = on_cooldown
+        self.max_wait = max_wait
+        self.vault = vault
+        self.account = account
+        self.full_every = full_every
+        self.overlap = overlap
+        self.xray_conn_id = xray_conn_id
+        arguments.check_literals(self, self._checks)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Ask for the backup, or find the job that an earlier try was granted.
+
+        :return: the job
+        """
+        arguments.check_all(self, self._checks)
+        return self._create(context, give_up_at=cooldown.read_end(None, self.max_wait), refusals=0)
+
+    def try_again(
+        self, context: Context, event: object = None, give_up_at: str | None = None, refusals: int = 1
+    ) -> dict[str, Any]:
+        """Ask again after a cooldown.
+
+        :param context: the task's context
+        :param event: that the instant has come
+        :param give_up_at: when waiting ends; None, as ``dag.test()`` drops it, to count anew
+        :param refusals: how many refusals there were
+        :return: the job
+        """
+        self.log.info("The cooldown should be over (%s); asking again.", event)
+        return self._create(context, give_up_at=cooldown.read_end(give_up_at, self.max_wait), refusals=refusals)
+
+    def _create(self, context: Context, *, give_up_at: datetime, refusals: int) -> dict[str, Any]:
+        memory = JobMemory(context, self._asked_for)
+        job = self._running_or_fresh(memory.recall())
+        if job is None:
+            try:
+                job = self._hook.create_backup(*self._request())
+            except XBackupCooldownError as refusal:
+                cooldown.handle(
+                    refusal, self, on_cooldown=self.on_cooldown, give_up_at=give_up_at, refusals=refusals
+                )
+            memory.keep(job)
+            self.log.info("Xray accepted the %s backup job %s.", job.kind, job.job_id)
+        return job.to_dict()
+
+    def _running_or_fresh(self, job: XrayBackupJob | None) -> XrayBackupJob | None:
+        """Return a remembered job whose file is to come, there, or stored; None to ask for a new one."""
+        from airflow_provider_xbackup.services.xray import COOLDOWN, JobPhase
+
+        if job is None:
+            return None
+        age = datetime.now(UTC) - job.requested_at
+        phase = self._phase(job) if age < 4 * COOLDOWN else JobPhase.FAILED
+        if phase is JobPhase.RUNNING or (phase is JobPhase.SUCCEEDED and age < COOLDOWN):
+            self.log.info("Picking up job %s, which an earlier try was granted.", job.job_id)
+            return job
+        stored = self._find_stored(job)
+        if stored is not None:
+            self.log.info("The backup of job %s is stored: %s.", job.job_id, stored.location)
+            return job.finished(stored.manifest.completed_at)
+        self.log.info("Job %s of an earlier try is of no use any more; asking for a new one.", job.job_id)
+        return None
+
+    def _phase(self, job: XrayBackupJob) -> JobPhase:
+        from airflow_provider_xbackup.services.xray import JobPhase
+
+        try:
+            return self._hook.get_backup_status(job.job_id).phase
+        except XBackupFailError as error:
+            # Most likely the service forgot the job. Whatever else it is, the request for a new one meets it too.
+            self.log.warning("%s", error)
+            return JobPhase.FAILED
+
+    def _find_stored(self, job: XrayBackupJob) -> Backup | None:
+        """Return the backup that was made of a job, where the vault is known."""
+        if self.vault is None:
+            return None
+        from airflow_provider_xbackup.hooks.vault import VaultHook
+        from airflow_provider_xbackup.vault.layout import digits_of, make_backup_id
+
+        with airflow_errors(f"Xray account {self._account!r}"):
+            backup_id = make_backup_id(job.requested_at, job.kind, digits_of(job.job_id))
+            return VaultHook(self.vault).vault.find("xray", self._account, backup_id)
+
+    def _request(self) -> tuple[XrayBackupRequest, str | None]:
+        """Return what to ask for and the backup it builds on."""
+        from airflow_provider_xbackup.services.xray import XrayBackupRequest
+
+        since: object = self.modified_since
+        base = None
+        if since == AUTO:
+            found = self._find_base()
+            since = None if found is None else found.manifest.requested_at - self.overlap
+            base = None if found is None else found.backup_id
+        return XrayBackupRequest.checked(self.project_ids, since, self.with_attachments), base  # type: ignore[arg-type]
+
+    def _find_base(self) -> Backup | None:
+        from airflow_provider_xbackup.hooks.vault import VaultHook
+        from airflow_provider_xbackup.services.xray import XrayBackupRequest
+        from airflow_provider_xbackup.vault.chain import find_base
+        from airflow_provider_xbackup.vault.manifest import Scope
+
+        asked = XrayBackupRequest.checked(self.project_ids, None, self.with_attachments)
+        with airflow_errors(f"Xray account {self._account!r}"):
+            return find_base(
+                VaultHook(self.vault).vault.backups("xray", self._account),
+                Scope(project_ids=asked.sorted_project_ids, attachments=asked.with_attachments),
+                now=datetime.now(UTC),
+                full_every=self.full_every,
+            )
+
+    @property
+    def _account(self) -> str:
+        return self.account or self.xray_conn_id
+
+    @property
+    def _hook(self) -> XrayHook:
+        return XrayHook(self.xray_conn_id, self._account)
+
+    @property
+    def _asked_for(self) -> dict[str, Any]:
+        """What makes two tries of this task ask for the same."""
+        return {
+            "xray_conn_id": self.xray_conn_id,
+            "project_ids": self.project_ids,
+            "modified_since": self.modified_since,
+            "with_attachments": self.with_attachments,
+        }
+
+    @property
+    def _checks(self) -> arguments.Checks:
+        return {
+            "xray_conn_id": arguments.check_conn_id,
+            "account": arguments.check_account,
+            "vault": self._check_vault,
+            "on_cooldown": arguments.check_on_cooldown,
+            "max_wait": arguments.check_max_wait,
+            "project_ids": partial(_check_request, "project_ids"),
+            "modified_since": self._check_modified_since,
+            "with_attachments": partial(_check_request, "with_attachments"),
+        }
+
+    def _check_vault(self, vault: object) -> None:
+        if vault is not None:
+            arguments.check_vault(vault)
+
+    def _check_modified_since(self, modified_since: object) -> None:
+        if modified_since != AUTO:
+            _check_request("modified_since", modified_since)
+        elif self.vault is None:
+            raise InvalidArgumentError(
+                "modified_since='auto' starts from the newest full backup: vault must say where to look for it."
+            )
+
+
+def _check_request(name: str, value: Any) -> None:
+    from airflow_provider_xbackup.services.xray import XrayBackupRequest
+
+    XrayBackupRequest.checked(**{name: value})

@@ -1,0 +1,177 @@
+"""Waiting for a backup job of Xray Cloud."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import (
+    AirflowSkipException,
+    BaseSensorOperator,
+    PokeReturnValue,
+    conf,
+)
+
+from airflow_provider_xbackup.exceptions import (
+    XBackupError,
+    XBackupFailError,
+    XBackupSensorTimeout,
+    airflow_errors,
+)
+from airflow_provider_xbackup.hooks.xray import XrayHook
+from airflow_provider_xbackup.tasks import arguments
+from airflow_provider_xbackup.tasks.outage import Outage
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context, XComArg
+
+    from airflow_provider_xbackup.services.xray import XrayBackupJob
+
+
+class XrayBackupSensor(BaseSensorOperator):
+    """Wait until a backup job of Xray Cloud is done.
+
+    Poked or deferred, it answers the same: it returns the job with ``finished_at`` added. A job that
+    failed or is unknown to the service fails the task at once; a job that never ends ends with the
+    sensor's timeout. An unknown status word means that the job still runs.
+
+    :param job: what :class:`~airflow_provider_xbackup.operators.xray.XrayCreateBackupOperator` returned
+    :param xray_conn_id: the connection, of type ``xray``
+    :param account: what errors call the tenant; default the connection id
+    :param deferrable: wait in the triggerer, without holding a worker; default Airflow's
+        ``[operators] default_deferrable``
+    :param poke_interval: seconds between two questions; deferred, the first come sooner
+    :param timeout: seconds after which the wait ends with AirflowSensorTimeout
+    :param outage_tolerance: how long the service may be out of reach, or answer what cannot be read,
+        before the wait ends. In ``reschedule`` mode only the timeout ends it.
+    """
+
+    template_fields: Sequence[str] = ("job", "xray_conn_id", "account")
+    ui_color = "#dff0e6"
+
+    def __init__(
+        self,
+        *,
+        job: dict[str, Any] | XComArg,
+        xray_conn_id: str = XrayHook.default_conn_name,
+        account: str | None = None,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poke_interval: timedelta | float = 30,
+        timeout: timedelta | float = timedelta(hours=6),
+        outage_tolerance: timedelta = timedelta(minutes=30),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
+        self.job = job
+        self.xray_conn_id = xray_conn_id
+        self.account = account
+        self.deferrable = deferrable
+        self.outage_tolerance = outage_tolerance
+        # In reschedule mode every poke is a process of its own, and only the timeout can end an outage.
+        bounded = self.mode != "reschedule"
+        self._outage = Outage(outage_tolerance.total_seconds() if bounded else math.inf)
+        arguments.check_literals(self, self._checks)
+
+    def execute(self, context: Context) -> Any:  # noqa: RET503 - to defer is to raise
+        """Wait for the job.
+
+        :return: the job, with ``finished_at``
+        """
+        arguments.check_all(self, self._checks)
+        if self._job.finished_at is not None:
+            self.log.info("Job %s is known to be done.", self._job.job_id)
+            return self._job.to_dict()
+        if not self.deferrable:
+            return super().execute(context)
+        started = time.time()
+        # A job that is done already must not pay for a deferral, which the scheduler could trip over.
+        try:
+            answer = self.poke(context)
+        except XBackupFailError as error:
+            if self.soft_fail or self.never_fail:
+                raise AirflowSkipException(f"Skipping, as the sensor may not fail: {error}") from None
+            raise
+        if answer:
+            return answer.xcom_value
+        from airflow_provider_xbackup.triggers.xray import XrayBackupTrigger
+
+        self.defer(
+            trigger=XrayBackupTrigger(
+                job_id=self._job.job_id,
+                xray_conn_id=self.xray_conn_id,
+                account=self._account,
+                poll_interval=self.poke_interval,
+                deadline=started + self.timeout,
+                outage_tolerance=self.outage_tolerance.total_seconds(),
+            ),
+            method_name="execute_complete",
+        )
+
+    def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002
+        """Ask once how far the job is.
+
+        :raises XBackupFailError: when it failed, is unknown, or the service was out of reach for too long
+        """
+        from airflow_provider_xbackup.services.xray import is_done
+
+        job = self._job
+        try:
+            status = XrayHook(self.xray_conn_id, self._account).get_backup_status(job.job_id)
+        except XBackupFailError:
+            raise
+        except XBackupError as error:
+            self._outage.bear(error)
+            return PokeReturnValue(is_done=False)
+        self._outage.over()
+        with airflow_errors(f"Xray account {self._account!r}"):
+            done = is_done(status, job.job_id)
+        self.log.info("Xray says of job %s: %s", job.job_id, status)
+        return PokeReturnValue(is_done=done, xcom_value=job.finished(status.at).to_dict() if done else None)
+
+    def execute_complete(self, context: Context, event: dict[str, Any] | None) -> dict[str, Any]:  # noqa: ARG002
+        """Return the job that the trigger saw done, or raise what poking would have raised.
+
+        :param context: the task's context
+        :param event: the trigger's event
+        :return: the job, with ``finished_at``
+        """
+        from airflow_provider_xbackup.services.instants import parse_instant
+
+        about = f"Xray account {self._account!r}"
+        values = event if isinstance(event, dict) else {}
+        status = values.get("status")
+        message = str(values.get("message") or f"{about}: the wait for job {self._job.job_id} ended: {status}.")
+        if status == "success":
+            with airflow_errors(about):
+                finished_at = parse_instant(values.get("finished_at", ""), "finished_at")
+            return self._job.finished(finished_at).to_dict()
+        if status == "timeout":
+            raise XBackupSensorTimeout(message)
+        if status == "error":
+            raise XBackupFailError(message)
+        raise XBackupFailError(
+            f"{about}: the trigger of job {self._job.job_id} sent an event nobody knows: {status!r}. "
+            "Clear this sensor to wait again."
+        )
+
+    @property
+    def _job(self) -> XrayBackupJob:
+        from airflow_provider_xbackup.services.xray import XrayBackupJob
+
+        with airflow_errors(f"Task {self.task_id!r}, argument job"):
+            return XrayBackupJob.from_dict(self.job)
+
+    @property
+    def _account(self) -> str:
+        return self.account or self.xray_conn_id
+
+    @property
+    def _checks(self) -> arguments.Checks:
+        return {
+            "xray_conn_id": arguments.check_conn_id,
+            "account": arguments.check_account,
+            "job": arguments.check_job,
+        }

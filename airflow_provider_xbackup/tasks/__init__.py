@@ -1,0 +1,1 @@
+"""What the Airflow classes share: checked arguments, cooldowns, remembered jobs, outcomes."""

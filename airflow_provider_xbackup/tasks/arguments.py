@@ -1,0 +1,124 @@
+"""Checking what a DAG author wrote: literals when the DAG is parsed, the rest first thing when it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_xbackup.errors import InvalidArgumentError
+from airflow_provider_xbackup.exceptions import airflow_errors
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import BaseOperator
+
+Checks = Mapping[str, Callable[[Any], object]]
+"""For each argument the function that raises when its value cannot be meant."""
+
+COOLDOWN_CHOICES = ("wait", "skip", "fail")
+
+
+def check_literals(task: BaseOperator, checks: Checks) -> None:
+    """Check the arguments whose values are known already when the DAG is parsed.
+
+    :param task: the operator, its arguments set
+    :param checks: its checks
+    :raises XBackupError: when one cannot be meant
+    """
+    _check(task, {name: check for name, check in checks.items() if is_literal(getattr(task, name))})
+
+
+def check_all(task: BaseOperator, checks: Checks) -> None:
+    """Check all arguments, now that templates are rendered and mapped values are there.
+
+    :param task: the operator
+    :param checks: its checks
+    :raises XBackupError: when one cannot be meant
+    """
+    _check(task, checks)
+
+
+def is_literal(value: object) -> bool:
+    """Tell whether a value is what it will be at run time: no template, no output of another task."""
+    if isinstance(value, str):
+        return "{{" not in value and "{%" not in value
+    if isinstance(value, (list, tuple)):
+        return all(is_literal(item) for item in value)
+    if isinstance(value, dict):
+        return all(is_literal(item) for item in value.values())
+    # What Airflow fills in later says which tasks it refers to; paths have a ``resolve`` as well.
+    return not hasattr(value, "iter_references") and (not hasattr(value, "__fspath__") or is_literal(str(value)))
+
+
+def check_vault(value: object) -> None:
+    """Check a vault's URL.
+
+    :raises InvalidArgumentError: when it is none
+    """
+    from airflow_provider_xbackup.vault.url import VaultUrl
+
+    VaultUrl.parse(value)
+
+
+def check_account(value: str | None) -> None:
+    """Check an account's name; None stands for the connection's id.
+
+    :raises InvalidArgumentError: when it cannot be the name of a folder
+    """
+    from airflow_provider_xbackup.vault.layout import check_account as check
+
+    if value is not None:
+        check(value)
+
+
+def check_recipients(value: object) -> None:
+    """Check the keys to encrypt to.
+
+    :raises InvalidArgumentError: when one is no age public key
+    """
+    from airflow_provider_xbackup.vault.encoding import parse_recipients
+
+    parse_recipients(value)  # type: ignore[arg-type]
+
+
+def check_job(value: object) -> None:
+    """Check a job's dict.
+
+    :raises InvalidArgumentError: when it is not what the creating operator returns
+    """
+    from airflow_provider_xbackup.services.xray import XrayBackupJob
+
+    XrayBackupJob.from_dict(value)
+
+
+def check_on_cooldown(value: object) -> None:
+    """Check what to do about a cooldown.
+
+    :raises InvalidArgumentError: when it is not one of the three words
+    """
+    if value not in COOLDOWN_CHOICES:
+        raise InvalidArgumentError(f"on_cooldown must be 'wait', 'skip' or 'fail' and is {value!r}.")
+
+
+def check_max_wait(value: object) -> None:
+    """Check how long to wait for a cooldown.
+
+    :raises InvalidArgumentError: when it is no duration
+    """
+    if not isinstance(value, timedelta) or value <= timedelta():
+        raise InvalidArgumentError(f"max_wait must be a timedelta above 0 and is {value!r}.")
+
+
+def check_conn_id(value: object) -> None:
+    """Check a connection id.
+
+    :raises InvalidArgumentError: when it is empty or no text
+    """
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidArgumentError(f"A connection id must be the name of an Airflow connection and is {value!r}.")
+
+
+def _check(task: BaseOperator, checks: Checks) -> None:
+    for name, check in checks.items():
+        with airflow_errors(f"Task {task.task_id!r}, argument {name}"):
+            check(getattr(task, name))

@@ -1,0 +1,73 @@
+"""What a task does when the vendor's minimum gap between two backups is not over."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NoReturn
+
+from airflow.providers.common.compat.sdk import AirflowSkipException
+
+from airflow_provider_xbackup.exceptions import XBackupCooldownError, XBackupFailError
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import BaseOperator
+
+SHORTEST_WAIT = timedelta(seconds=3)
+"""A deferral that ends sooner can meet the scheduler still busy with its beginning."""
+
+LONGEST_JITTER = timedelta(minutes=1)
+
+
+def read_end(give_up_at: str | None, max_wait: timedelta) -> datetime:
+    """Return the instant at which waiting ends: the one that was carried through a deferral, or a new one.
+
+    :param give_up_at: the carried instant, or None
+    :param max_wait: the longest wait
+    """
+    return datetime.now(UTC) + max_wait if give_up_at is None else datetime.fromisoformat(give_up_at)
+
+
+def handle(
+    refusal: XBackupCooldownError,
+    task: BaseOperator,
+    *,
+    on_cooldown: str,
+    give_up_at: datetime,
+    refusals: int,
+) -> NoReturn:
+    """Skip, fail, or wait without holding a worker and go on in the task's ``try_again`` method.
+
+    :param refusal: the service's answer
+    :param task: the operator; its ``try_again(context, event, give_up_at, refusals)`` is called after the wait
+    :param on_cooldown: ``wait``, ``skip`` or ``fail``
+    :param give_up_at: no wait reaches beyond this instant, over all refusals together
+    :param refusals: how many there were before this one
+    :raises AirflowSkipException: for ``skip``
+    :raises XBackupFailError: for ``fail``, when the wait would be too long, and when an answer that may
+        also mean something else comes again after a wait
+    :raises TaskDeferred: for ``wait``
+    """
+    if on_cooldown == "skip":
+        raise AirflowSkipException(str(refusal))
+    if on_cooldown == "fail":
+        raise XBackupFailError(f"{refusal} Set on_cooldown='wait' to wait without holding a worker.")
+    if not refusal.certain and refusals:
+        raise XBackupFailError(f"{refusal} The wait for it is over and the answer is the same.")
+    now = datetime.now(UTC)
+    if refusal.available_at > give_up_at:
+        raise XBackupFailError(
+            f"{refusal} That is later than this task may wait (max_wait, until {give_up_at:%Y-%m-%d %H:%M} UTC). "
+            "Raise max_wait, or look for what else asks for backups of this account."
+        )
+    # Imported here: only a refusal needs it.
+    from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+
+    wait = max(refusal.available_at - now, SHORTEST_WAIT)
+    jitter = min(LONGEST_JITTER, wait / 20) * random.random()  # noqa: S311 - spreads load, hides nothing
+    task.log.warning("%s Waiting for it; no worker is held meanwhile.", refusal)
+    task.defer(
+        trigger=DateTimeTrigger(moment=now + wait + jitter),
+        method_name="try_again",
+        kwargs={"give_up_at": give_up_at.isoformat(), "refusals": refusals + 1},
+    )

@@ -1,0 +1,55 @@
+"""Remembering an accepted job across retries and clears, so that it is asked for once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_xbackup.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_xbackup.services.xray import XrayBackupJob
+
+log = logging.getLogger(__name__)
+
+_KEY = "xbackup_job"
+
+
+class JobMemory:
+    """What Airflow's task state store (3.3 and newer) knows of this task instance's job.
+
+    :param context: the task's context
+    :param arguments: what was asked for; a job asked for with other arguments is not remembered
+    """
+
+    def __init__(self, context: Context, arguments: Mapping[str, Any]) -> None:
+        self._store = context.get("task_state_store")
+        written = json.dumps(arguments, sort_keys=True, default=str)
+        self._fingerprint = hashlib.sha256(written.encode()).hexdigest()
+        if self._store is None:
+            log.info(
+                "This Airflow has no task state store (it came with 3.3): if this task dies after its request, "
+                "the retry cannot find the job again and waits for the cooldown instead."
+            )
+
+    def recall(self) -> XrayBackupJob | None:
+        """Return the job that an earlier try was granted for the same arguments, or None."""
+        from airflow_provider_xbackup.services.xray import XrayBackupJob
+
+        known = None if self._store is None else self._store.get(_KEY)
+        if not isinstance(known, dict) or known.get("fingerprint") != self._fingerprint:
+            return None
+        try:
+            return XrayBackupJob.from_dict(known["job"])
+        except (KeyError, InvalidArgumentError):
+            return None
+
+    def keep(self, job: XrayBackupJob) -> None:
+        """Remember a job; to be called before anything else is done with it."""
+        if self._store is not None:
+            self._store.set(_KEY, {"fingerprint": self._fingerprint, "job": job.to_dict()})

@@ -1,0 +1,1 @@
+"""Transfers: from a vendor into a vault."""

@@ -1,0 +1,125 @@
+"""Storing the backup of a Xenioo bot in a vault."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import gettempdir
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator, conf
+
+from airflow_provider_xbackup.exceptions import XBackupCooldownError, airflow_errors
+from airflow_provider_xbackup.hooks.vault import VaultHook
+from airflow_provider_xbackup.hooks.xenioo import XeniooHook
+from airflow_provider_xbackup.tasks import arguments, cooldown, outcome
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
+
+
+class XeniooToObjectStorageOperator(BaseOperator):
+    """Take a bot's backup and store it in a vault.
+
+    A bot hands out one backup an hour. The answer is kept in a private folder of the worker
+    (``[xbackup] spool_dir``) until it is safe in the vault, so an upload that fails is tried again without
+    spending another hour, as long as the retry runs on the same machine. Returns ``service``, ``account``,
+    ``backup_id``, ``vault``, ``manifest`` and ``bytes``.
+
+    :param vault: where the backup goes: ``file:///path``, ``s3://[conn_id@]bucket/prefix``,
+        ``gs://[conn_id@]bucket/prefix``, ``abfs://[conn_id@]container/prefix`` or an ObjectStoragePath
+    :param account: the account's name; default the connection id
+    :param on_cooldown: when the bot's hour is not over: ``wait`` for its end without holding a worker,
+        ``skip`` the task, or ``fail`` it at once
+    :param max_wait: the longest wait for the hour, over all refusals together
+    :param encrypt_to: age public keys (``age1…``) to encrypt to, or None
+    :param compress: whether to compress with zstd; decompressed, the bytes are the vendor's
+    :param xenioo_conn_id: the connection, of type ``xenioo``
+    """
+
+    template_fields: Sequence[str] = ("vault", "account", "on_cooldown", "encrypt_to", "xenioo_conn_id")
+    ui_color = "#d7e8f7"
+
+    def __init__(
+        self,
+        *,
+        vault: str | ObjectStoragePath,
+        account: str | None = None,
+        on_cooldown: str = "wait",
+        max_wait: timedelta = timedelta(hours=12),
+        encrypt_to: str | Sequence[str] | None = None,
+        compress: bool = False,
+        xenioo_conn_id: str = XeniooHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.vault = vault
+        self.account = account
+        self.on_cooldown = on_cooldown
+        self.max_wait = max_wait
+        self.encrypt_to = encrypt_to
+        self.compress = compress
+        self.xenioo_conn_id = xenioo_conn_id
+        arguments.check_literals(self, self._checks)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Take the backup and store it.
+
+        :return: what was stored, and where
+        """
+        arguments.check_all(self, self._checks)
+        return self._store(context, give_up_at=cooldown.read_end(None, self.max_wait), refusals=0)
+
+    def try_again(
+        self, context: Context, event: object = None, give_up_at: str | None = None, refusals: int = 1
+    ) -> dict[str, Any]:
+        """Ask again after a cooldown.
+
+        :param context: the task's context
+        :param event: that the instant has come
+        :param give_up_at: when waiting ends; None, as ``dag.test()`` drops it, to count anew
+        :param refusals: how many refusals there were
+        :return: what was stored, and where
+        """
+        self.log.info("The bot's hour should be over (%s); asking again.", event)
+        return self._store(context, give_up_at=cooldown.read_end(give_up_at, self.max_wait), refusals=refusals)
+
+    def _store(self, context: Context, *, give_up_at: datetime, refusals: int) -> dict[str, Any]:
+        from airflow_provider_xbackup.transfer.xenioo import XeniooTransfer
+        from airflow_provider_xbackup.vault.encoding import parse_recipients
+
+        account = self.account or self.xenioo_conn_id
+        try:
+            with airflow_errors(f"Xenioo account {account!r}"):
+                backup = XeniooTransfer(
+                    client=XeniooHook(self.xenioo_conn_id, account).client,
+                    vault=VaultHook(self.vault).vault,
+                    account=account,
+                    producer=outcome.producer_of(context),
+                    spool_dir=_spool_dir(),
+                    recipients=parse_recipients(self.encrypt_to),
+                    compress=self.compress,
+                ).run()
+        except XBackupCooldownError as refusal:
+            cooldown.handle(refusal, self, on_cooldown=self.on_cooldown, give_up_at=give_up_at, refusals=refusals)
+        self.log.info("Backup %s is whole: %d bytes.", backup.location, backup.manifest.stored_size)
+        outcome.announce(context, self, backup)
+        return outcome.summary_of(backup)
+
+    @property
+    def _checks(self) -> arguments.Checks:
+        return {
+            "xenioo_conn_id": arguments.check_conn_id,
+            "account": arguments.check_account,
+            "vault": arguments.check_vault,
+            "on_cooldown": arguments.check_on_cooldown,
+            "max_wait": arguments.check_max_wait,
+            "encrypt_to": arguments.check_recipients,
+        }
+
+
+def _spool_dir() -> Path:
+    configured = conf.get("xbackup", "spool_dir", fallback="")
+    return Path(configured) if configured else Path(gettempdir()) / f"xbackup-spool-{os.getuid()}"

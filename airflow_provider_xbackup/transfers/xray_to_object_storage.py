@@ -1,0 +1,104 @@
+"""Storing a finished Xray backup in a vault."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_provider_xbackup.exceptions import airflow_errors
+from airflow_provider_xbackup.hooks.vault import VaultHook
+from airflow_provider_xbackup.hooks.xray import XrayHook
+from airflow_provider_xbackup.tasks import arguments, outcome
+from airflow_provider_xbackup.transfer.options import check_max_drop, check_mode
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context, ObjectStoragePath, XComArg
+
+
+class XrayToObjectStorageOperator(BaseOperator):
+    """Stream the files of a finished Xray backup into a vault: whole and the job's own, or not at all.
+
+    The service serves one file a tenant, whatever job is asked for: a file that is older or newer than the
+    job, or of other projects, is refused. Memory stays flat whatever the size. Run again, it finds what is
+    stored already. Returns ``service``, ``account``, ``backup_id``, ``vault``, ``manifest`` and ``bytes``.
+
+    :param job: what :class:`~airflow_provider_xbackup.sensors.xray.XrayBackupSensor` returned
+    :param vault: where the backup goes: ``file:///path``, ``s3://[conn_id@]bucket/prefix``,
+        ``gs://[conn_id@]bucket/prefix``, ``abfs://[conn_id@]container/prefix`` or an ObjectStoragePath
+    :param account: the account's name; default the connection id
+    :param encrypt_to: age public keys (``age1…``) to encrypt to, or None
+    :param check: ``content`` inflates every entry of the zips and checks its CRC as it passes;
+        ``structure`` looks at their directories only and leaves the rest to a later verification
+    :param accept_identical: take a data zip that equals another job's byte for byte
+    :param max_drop: the share, 0 to 1, by which a full may fall below its predecessor in size or any
+        count before it is stored as suspect
+    :param xray_conn_id: the connection, of type ``xray``
+    """
+
+    template_fields: Sequence[str] = ("job", "vault", "account", "encrypt_to", "xray_conn_id")
+    ui_color = "#d7e8f7"
+
+    def __init__(
+        self,
+        *,
+        job: dict[str, Any] | XComArg,
+        vault: str | ObjectStoragePath,
+        account: str | None = None,
+        encrypt_to: str | Sequence[str] | None = None,
+        check: str = "content",
+        accept_identical: bool = False,
+        max_drop: float = 0.5,
+        xray_conn_id: str = XrayHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.job = job
+        self.vault = vault
+        self.account = account
+        self.encrypt_to = encrypt_to
+        self.check = check
+        self.accept_identical = accept_identical
+        self.max_drop = max_drop
+        self.xray_conn_id = xray_conn_id
+        arguments.check_literals(self, self._checks)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Store the backup.
+
+        :return: what was stored, and where
+        """
+        from airflow_provider_xbackup.services.xray import XrayBackupJob
+        from airflow_provider_xbackup.transfer.xray import XrayTransfer
+        from airflow_provider_xbackup.vault.encoding import parse_recipients
+
+        arguments.check_all(self, self._checks)
+        account = self.account or self.xray_conn_id
+        with airflow_errors(f"Xray account {account!r}"):
+            backup = XrayTransfer(
+                client=XrayHook(self.xray_conn_id, account).client,
+                vault=VaultHook(self.vault).vault,
+                job=XrayBackupJob.from_dict(self.job),
+                account=account,
+                producer=outcome.producer_of(context),
+                recipients=parse_recipients(self.encrypt_to),
+                check=check_mode(self.check),
+                accept_identical=self.accept_identical,
+                max_drop=self.max_drop,
+            ).run()
+        self.log.info("Backup %s is whole: %d bytes.", backup.location, backup.manifest.stored_size)
+        outcome.announce(context, self, backup)
+        return outcome.summary_of(backup)
+
+    @property
+    def _checks(self) -> arguments.Checks:
+        return {
+            "xray_conn_id": arguments.check_conn_id,
+            "account": arguments.check_account,
+            "vault": arguments.check_vault,
+            "encrypt_to": arguments.check_recipients,
+            "job": arguments.check_job,
+            "check": check_mode,
+            "max_drop": check_max_drop,
+        }

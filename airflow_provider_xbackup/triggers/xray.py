@@ -1,0 +1,118 @@
+"""Waiting for a backup job of Xray Cloud in the triggerer."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_xbackup.exceptions import XBackupError, XBackupFailError, airflow_errors
+from airflow_provider_xbackup.hooks.xray import XrayHook
+from airflow_provider_xbackup.tasks.outage import Outage
+
+
+class XrayBackupTrigger(BaseTrigger):
+    """Poll a backup job until it is done, failed, or too late.
+
+    Airflow stores a trigger's arguments in plain text: there is nothing secret in them. The one event has
+    ``status`` (``success``, ``error`` or ``timeout``), ``job_id``, ``message``, and with success
+    ``finished_at``.
+
+    :param job_id: the job
+    :param xray_conn_id: the connection, of type ``xray``
+    :param account: what messages call the tenant
+    :param poll_interval: seconds between two questions; the first come sooner
+    :param deadline: seconds since the epoch after which the wait ends
+    :param outage_tolerance: seconds the service may be out of reach
+    """
+
+    def __init__(
+        self,
+        *,
+        job_id: str,
+        xray_conn_id: str,
+        account: str,
+        poll_interval: float,
+        deadline: float,
+        outage_tolerance: float,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow's base carries no annotations
+        self.job_id = job_id
+        self.xray_conn_id = xray_conn_id
+        self.account = account
+        self.poll_interval = poll_interval
+        self.deadline = deadline
+        self.outage_tolerance = outage_tolerance
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the arguments, as Airflow stores them."""
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {
+                "job_id": self.job_id,
+                "xray_conn_id": self.xray_conn_id,
+                "account": self.account,
+                "poll_interval": self.poll_interval,
+                "deadline": self.deadline,
+                "outage_tolerance": self.outage_tolerance,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Poll, and yield the one event."""
+        try:
+            yield TriggerEvent(await self._wait())
+        except XBackupFailError as error:
+            yield TriggerEvent({"status": "error", "job_id": self.job_id, "message": str(error)})
+
+    async def _wait(self) -> dict[str, Any]:
+        from airflow_provider_xbackup.services.instants import format_instant
+
+        hook = XrayHook(self.xray_conn_id, self.account)
+        about = f"Xray account {self.account!r}"
+        outage = Outage(self.outage_tolerance)
+        with airflow_errors(about):
+            async with hook.async_client():
+                for pause in self._pauses():
+                    await asyncio.sleep(pause)
+                    finished_at = await self._finished_at(hook, outage)
+                    if finished_at is not None:
+                        return {
+                            "status": "success",
+                            "job_id": self.job_id,
+                            "message": f"{about}: job {self.job_id} is done.",
+                            "finished_at": format_instant(finished_at),
+                        }
+        return {
+            "status": "timeout",
+            "job_id": self.job_id,
+            "message": f"{about}: backup job {self.job_id} was not done in time. It may still end: clear this "
+            "sensor to go on waiting, or give it a longer timeout.",
+        }
+
+    async def _finished_at(self, hook: XrayHook, outage: Outage) -> Any:
+        """Ask once; return when the job was seen done, or None while it is not."""
+        from airflow_provider_xbackup.services.xray import is_done
+
+        try:
+            status = await hook.aget_backup_status(self.job_id)
+        except XBackupFailError:
+            raise
+        except XBackupError as error:
+            outage.bear(error)
+            return None
+        outage.over()
+        self.log.info("Xray says of job %s: %s", self.job_id, status)
+        return status.at if is_done(status, self.job_id) else None
+
+    def _pauses(self) -> Iterator[float]:
+        """Yield the seconds before each question until the deadline: few at first, for small tenants' sake."""
+        pause = min(2.0, self.poll_interval)
+        while (left := self.deadline - time.time()) > 0:
+            # Spread, so that many triggers of one tenant do not ask at the same instant.
+            yield min(left, pause * random.uniform(0.9, 1.1))  # noqa: S311 - no secret depends on it
+            pause = min(2 * pause, self.poll_interval)

@@ -1,0 +1,39 @@
+"""What every test needs before Airflow is imported: a home of its own, and the DAGs of the DAG tests."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import hypothesis
+
+ROOT = Path(__file__).resolve().parent.parent
+_HOME = tempfile.mkdtemp(prefix="xbackup-tests-")
+_BUNDLES = {"examples": ROOT / "example_dags", "tests": ROOT / "tests" / "dags" / "bundle"}
+
+for name in [name for name in os.environ if name.startswith(("AIRFLOW", "AWS_", "AZURE_", "GOOGLE_"))]:
+    del os.environ[name]
+os.environ.update(
+    AIRFLOW_HOME=_HOME,
+    AIRFLOW__CORE__LOAD_EXAMPLES="False",
+    AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST=json.dumps(
+        [
+            {
+                "name": bundle,
+                "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+                "kwargs": {"path": str(path)},
+            }
+            for bundle, path in _BUNDLES.items()
+        ]
+    ),
+)
+atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
+
+# The long profile is for hunting: pytest --hypothesis-profile=long
+hypothesis.settings.register_profile("default", max_examples=200, deadline=None)
+hypothesis.settings.register_profile("long", max_examples=10_000, deadline=None)
+hypothesis.settings.load_profile("default")
