@@ -19,7 +19,7 @@ demo: $(READY)  ## the main job from nothing: both example DAGs into ./demo-vaul
 	@$(BIN)/python scripts/demo.py
 
 test: $(READY)  ## every test that needs no server of its own
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: $(READY)  ## style, types, layers
 	$(BIN)/ruff check .

@@ -43,6 +43,7 @@ BOTS = {
     doc_md=__doc__,
 )
 def xenioo_nightly_backup() -> None:
+    """Take and store the backup of every bot."""
     xenioo_backup.partial(vault="{{ var.value.xbackup_vault }}").expand_kwargs(
         [{"account": account, "xenioo_conn_id": conn_id} for account, conn_id in BOTS.items()]
     )

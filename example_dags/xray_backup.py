@@ -1,8 +1,9 @@
 """
 ### Back up an Xray Cloud tenant every night
 
-Asks Xray for a full backup of two projects with their attachments, waits for it without holding a worker
-where the triggerer runs, and streams both files into the vault, checked on the way.
+Asks Xray for a full backup of two projects with their attachments, waits until it is made, and streams both
+files into the vault, checked on the way. With `deferrable=True`, or Airflow's `[operators] default_deferrable`,
+the wait happens in the triggerer and holds no worker.
 
 **Before it runs**
 
@@ -38,6 +39,7 @@ from airflow_provider_xbackup.task_groups import xray_backup
     doc_md=__doc__,
 )
 def xray_nightly_backup() -> None:
+    """Ask for the backup, wait for it, store it."""
     xray_backup(
         vault="{{ var.value.xbackup_vault }}",
         account="acme",

@@ -13,6 +13,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -118,7 +119,8 @@ def run_dag(dag_id: str, environment: dict[str, str]) -> None:
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as process,
     ):
-        alarm = subprocess_deadline(process)
+        deadline = threading.Timer(TIME_LIMIT, process.terminate)
+        deadline.start()
         try:
             for line in process.stdout or ():
                 file.write(line)
@@ -127,19 +129,11 @@ def run_dag(dag_id: str, environment: dict[str, str]) -> None:
                 if _FAILED.search(line):
                     raise RuntimeError(f"a task of {dag_id} failed; the whole story is in {log}")
         finally:
-            signal.alarm(0)
-            signal.signal(signal.SIGALRM, alarm)
+            deadline.cancel()
             process.terminate()
             process.wait()
     if process.returncode:
         raise RuntimeError(f"{dag_id} failed; the whole story is in {log}")
-
-
-def subprocess_deadline(process: subprocess.Popen[str]) -> signal.Handlers:
-    """End a process that hangs, so that the demo ends as well."""
-    before = signal.signal(signal.SIGALRM, lambda *_: process.terminate())
-    signal.alarm(TIME_LIMIT)
-    return before  # type: ignore[return-value]
 
 
 def say(text: str, indent: str = "") -> None:

@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from airflow_provider_xbackup.cli import errors, text
 from airflow_provider_xbackup.errors import InvalidArgumentError
@@ -133,10 +134,10 @@ def connections(url: str, settings: SimulatorSettings) -> dict[str, dict[str, An
             "login": client_id,
             "password": tenant.client_secret,
         }
-    for number, (name, bot) in enumerate(settings.xenioo.bots.items()):
-        found["xenioo_default" if number == 0 else f"xenioo_{name}"] = {
+    for name, bot in settings.xenioo.bots.items():
+        found[f"xenioo_{name}"] = {
             "conn_type": "xenioo",
-            "host": url,
+            "host": f"{url}/xenioo/{quote(name)}",
             "extra": {
                 "account_api_key": settings.xenioo.account_api_key,
                 "bot_api_key": bot.api_key or f"{name}-key",

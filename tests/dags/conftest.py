@@ -70,10 +70,13 @@ def airflow(
 @pytest.fixture
 def run_dag():
     """Run a DAG of one of the bundles; returns the DAG run."""
-    from airflow.dag_processing.dagbag import BundleDagBag
+    try:
+        from airflow.dag_processing.dagbag import DagBag
+    except ImportError:  # Airflow 3.1
+        from airflow.models.dagbag import DagBag
 
     def run(bundle: str, dag_id: str, **conf: Any) -> Any:
-        bag = BundleDagBag(dag_folder=BUNDLES[bundle], bundle_path=BUNDLES[bundle], bundle_name=bundle)
+        bag = DagBag(dag_folder=BUNDLES[bundle], bundle_path=BUNDLES[bundle])
         assert not bag.import_errors
         return bag.dags[dag_id].test(run_conf=conf or None)
 
