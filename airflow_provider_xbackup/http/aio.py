@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 import aiohttp
+from requests.utils import get_environ_proxies, select_proxy
 from tenacity import AsyncRetrying
 
 from airflow_provider_xbackup.http.endpoint import Endpoint
@@ -43,9 +45,10 @@ class AsyncClient:
         self._login_lock = asyncio.Lock()
         timeouts = endpoint.timeouts
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=_CONNECTIONS_A_HOST, ssl=_tls(endpoint.verify)),
+            connector=aiohttp.TCPConnector(limit=_CONNECTIONS_A_HOST, ssl=_tls(endpoint)),
             timeout=aiohttp.ClientTimeout(sock_connect=timeouts.connect, sock_read=timeouts.read),
-            trust_env=True,
+            # With trust_env, aiohttp would take credentials from a netrc file of the worker.
+            trust_env=False,
         )
 
     async def call(self, request: Request) -> Answer:
@@ -89,28 +92,29 @@ class AsyncClient:
 
     async def _send_once(self, request: Request, token: Token | None) -> Answer:
         await self._limit.turn()
+        url = self.endpoint.url_of(request.path)
         headers = dict(request.headers)
         if token is not None:
             headers["Authorization"] = f"Bearer {token.value}"
         try:
             async with self._session.request(
                 request.method,
-                self.endpoint.url_of(request.path),
+                url,
                 json=request.json,
                 data=request.body,
                 headers=headers,
-                proxy=self.endpoint.proxy,
+                proxy=self.endpoint.proxy or _environment_proxy(url),
                 allow_redirects=False,
             ) as response:
-                body = await response.content.read(_LARGEST_BODY)
-                while len(body) < _LARGEST_BODY and (more := await response.content.readany()):
-                    body += more
+                body = await _read_body(response)
                 named = {name.lower(): value for name, value in response.headers.items()}
                 return Answer(response.status, named, body, datetime.now(UTC))
         except aiohttp.ClientConnectorCertificateError:
             host = urlsplit(self.endpoint.url).netloc
             raise certificate_refused(host, "certificate verify failed") from None
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+        except aiohttp.ClientHttpProxyError:
+            raise SendError("the proxy refused or failed", sent=False) from None
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, ValueError):
             raise SendError("the connection was refused or the name is unknown", sent=False) from None
         except (TimeoutError, aiohttp.ClientError) as error:
             raise SendError(f"the connection broke: {type(error).__name__}", sent=True) from None
@@ -122,7 +126,8 @@ class _Shared:
     users: int = 0
 
 
-_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Shared]] = WeakKeyDictionary()
+_Key = tuple[str, Endpoint]
+_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Key, _Shared]] = WeakKeyDictionary()
 
 
 @contextlib.asynccontextmanager
@@ -137,7 +142,7 @@ async def shared_client(
     :param period: seconds
     """
     clients = _shared.setdefault(asyncio.get_running_loop(), {})
-    key = f"{tokens.key} {endpoint!r}"
+    key = (tokens.key, endpoint)
     if key not in clients:
         clients[key] = _Shared(AsyncClient(endpoint, tokens, RateLimit(requests, period)))
     shared = clients[key]
@@ -151,7 +156,34 @@ async def shared_client(
             await shared.client.close()
 
 
-def _tls(verify: bool | str) -> ssl.SSLContext | bool:
-    if isinstance(verify, str):
-        return ssl.create_default_context(cafile=verify)
-    return verify
+async def _read_body(response: aiohttp.ClientResponse) -> bytes:
+    body = b""
+    try:
+        while len(body) < _LARGEST_BODY and (more := await response.content.readany()):
+            body += more
+    except (TimeoutError, aiohttp.ClientError):
+        # The status of an error says enough without its body.
+        if response.status < 400:
+            raise
+    return body[:_LARGEST_BODY]
+
+
+def _environment_proxy(url: str) -> str | None:
+    """Return the proxy that the environment names for a URL, by the rules of the synchronous carrier."""
+    proxy = select_proxy(url, get_environ_proxies(url))
+    return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
+
+
+def _tls(endpoint: Endpoint) -> ssl.SSLContext | bool:
+    bundle = endpoint.verify
+    if bundle is True:
+        # The synchronous carrier takes its authorities from there as well.
+        bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+    if isinstance(bundle, bool):
+        return bundle
+    try:
+        if os.path.isdir(bundle):
+            return ssl.create_default_context(capath=bundle)
+        return ssl.create_default_context(cafile=bundle)
+    except OSError:
+        raise certificate_refused(endpoint.host, "the CA bundle cannot be read") from None

@@ -67,7 +67,7 @@ def read_url(host: str, port: int | None = None, *, allow_http: bool = False) ->
     parts = _split(written if "://" in written else f"https://{written}")
     if parts.scheme not in ("http", "https") or not parts.hostname or any(c.isspace() for c in written):
         raise InvalidArgumentError(
-            f"The host {written!r} of the connection is no address of a server. "
+            f"The host {_quotable(written)!r} of the connection is no address of a server. "
             "Write it as host, host:port or https://host/path."
         )
     if parts.username is not None or parts.query or parts.fragment:
@@ -100,6 +100,11 @@ def _split(url: str) -> SplitResult:
         _ = parts.port
     except ValueError:
         raise InvalidArgumentError(
-            f"The host of the connection cannot be read as a URL: {url.split('@')[-1]!r}."
+            f"The host of the connection cannot be read as a URL: {_quotable(url)!r}."
         ) from None
     return parts
+
+
+def _quotable(url: str) -> str:
+    """Return what can be shown of a URL that people wrote: neither its user nor its query."""
+    return url.split("@")[-1].split("?")[0].split("#")[0]

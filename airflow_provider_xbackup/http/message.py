@@ -9,6 +9,10 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+# Whatever a server says, more than a month is no pause but an error.
+_LONGEST_PAUSE = timedelta(days=31)
+_LONGEST_NUMBER = 18
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -64,14 +68,19 @@ class Answer:
         return self.body.decode("utf-8", errors="replace")
 
     @property
+    def length(self) -> int | None:
+        """The bytes that ``Content-Length`` announces, or None where it is missing or no number."""
+        value = self.headers.get("content-length", "").strip()
+        return int(value) if value.isascii() and value.isdigit() and len(value) <= _LONGEST_NUMBER else None
+
+    @property
     def retry_after(self) -> timedelta | None:
         """How long the server asks to wait (``Retry-After`` in seconds or as a date), or None."""
         value = self.headers.get("retry-after", "").strip()
         if value.isascii() and value.isdigit():
-            # Whatever a server says, more than a month is no pause but an error.
-            return timedelta(seconds=min(int(value[:12]), 31 * 86_400))
+            return min(timedelta(seconds=int(value[:12])), _LONGEST_PAUSE)
         instant = read_http_date(value)
-        return None if instant is None else max(instant - self.date, timedelta(0))
+        return None if instant is None else min(max(instant - self.date, timedelta(0)), _LONGEST_PAUSE)
 
     def parse_json(self) -> Any:
         """Parse the body as JSON.
@@ -88,10 +97,11 @@ def read_http_date(value: str | None) -> datetime | None:
     """Read an HTTP date such as ``Mon, 23 Nov 2026 01:45:00 GMT``.
 
     :param value: the header's value, or None
-    :return: the aware instant, or None where there is none or it is no date
+    :return: the instant in UTC, or None where there is none or it is no date
     """
     try:
         instant = parsedate_to_datetime(value or "")
+        # The last hours of the year 9999 may not exist in UTC.
+        return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
     except (TypeError, ValueError, IndexError, OverflowError):
         return None
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)

@@ -6,8 +6,8 @@ import logging
 from datetime import timedelta
 from typing import Any, Protocol
 
-from tenacity import RetryCallState, before_sleep_log, stop_after_attempt
-from tenacity.wait import wait_exponential_jitter
+from tenacity import RetryCallState, stop_after_attempt
+from tenacity.wait import wait_exponential, wait_random
 
 from airflow_provider_xbackup.http.errors import AnswerLostError, CertificateError, ConnectionFailedError
 from airflow_provider_xbackup.http.message import Request
@@ -18,7 +18,7 @@ TRIES = 5
 LONGEST_PAUSE = 120.0
 """Seconds. A server that asks for a longer pause is told about instead: Airflow's own retry waits then."""
 
-_backoff = wait_exponential_jitter(initial=0.5, max=30, jitter=1)
+_backoff = wait_exponential(multiplier=0.5, max=30) + wait_random(0, 1)
 
 
 class Outcome(Protocol):
@@ -56,7 +56,7 @@ def policy(request: Request) -> dict[str, Any]:
         "retry": lambda state: _may_repeat(request, state),
         "wait": _pause,
         "stop": stop_after_attempt(TRIES),
-        "before_sleep": before_sleep_log(log, logging.INFO),
+        "before_sleep": lambda state: _tell(request, state),
         "retry_error_callback": _last_outcome,
     }
 
@@ -93,6 +93,20 @@ def _may_repeat(request: Request, state: RetryCallState) -> bool:
     if answer.retry_after is not None and answer.retry_after.total_seconds() > LONGEST_PAUSE:
         return False
     return request.repeatable and (answer.status == 429 or answer.status >= 500)
+
+
+def _tell(request: Request, state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    failed = error if error is not None else f"status {state.outcome.result().status}" if state.outcome else ""
+    log.warning(
+        "%s %s failed (%s); try %d of %d comes in %.0f s.",
+        request.method,
+        request.path,
+        failed,
+        state.attempt_number + 1,
+        TRIES,
+        state.upcoming_sleep,
+    )
 
 
 def _pause(state: RetryCallState) -> float:

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urljoin, urlsplit
@@ -41,19 +42,28 @@ class _Bearer(AuthBase):
         return request
 
 
-class _WithoutQuery(logging.Filter):
-    """Cuts the query from URLs that urllib3 logs: the signed link of a download is a credential."""
+_following_link: ContextVar[bool] = ContextVar("following_link", default=False)
+
+
+class _WithoutLinks(logging.Filter):
+    """Cuts URLs that urllib3 logs: the signed link of a download is a credential, in its path or its query."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
             record.args = tuple(
-                argument.split("?")[0] + "?…" if isinstance(argument, str) and "?" in argument else argument
-                for argument in record.args
+                _shown(argument) if isinstance(argument, str) else argument for argument in record.args
             )
         return True
 
 
-logging.getLogger("urllib3.connectionpool").addFilter(_WithoutQuery())
+def _shown(text: str) -> str:
+    if _following_link.get() and text.startswith("/"):
+        return "/…"
+    path, query, _ = text.partition("?")
+    return f"{path}?…" if query else text
+
+
+logging.getLogger("urllib3.connectionpool").addFilter(_WithoutLinks())
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +148,20 @@ class Client:
 
         :param request: the request that was answered with the redirect
         :param location: the target as the server named it; it may be a credential
-        :raises InsecureHostError: when it leads from https to plain http, or onto this machine
+        :raises InsecureHostError: when it leads to plain http on another machine, or onto this machine
         """
-        target = urljoin(self.endpoint.url_of(request.path), location)
-        self._refuse_downgrade(target)
-        return self._begin(request, None, target)
+        try:
+            target = urljoin(self.endpoint.url_of(request.path), location)
+            self._refuse_downgrade(target)
+        except ValueError:
+            raise ConnectionFailedError(
+                f"{self.endpoint.host} redirects the download to something that is no address. Try again later."
+            ) from None
+        following = _following_link.set(True)
+        try:
+            return self._begin(request, None, target)
+        finally:
+            _following_link.reset(following)
 
     def close(self) -> None:
         """Close all connections."""
@@ -213,8 +232,10 @@ class Client:
                 allow_redirects=False,
                 stream=True,
             )
-        except RequestException as error:
+        except (RequestException, HTTPError, ValueError) as error:
             raise _translated(error, target) from None
+        except OSError:
+            raise certificate_refused(self.endpoint.host, "the CA bundle cannot be read") from None
         _set_stall_timeout(response, timeouts.stall)
         body = b""
         if response.status_code >= 400:
@@ -224,11 +245,13 @@ class Client:
 
     def _refuse_downgrade(self, target: str) -> None:
         parts, root = urlsplit(target), urlsplit(self.endpoint.url)
-        if parts.scheme == "https" or (parts.scheme == "http" and root.scheme == "http"):
-            if is_loopback(parts.hostname or "") and not is_loopback(root.hostname or ""):
-                raise InsecureHostError(
-                    f"{self.endpoint.host} redirects the download to this machine itself; that is refused."
-                )
+        here, root_here = is_loopback(parts.hostname or ""), is_loopback(root.hostname or "")
+        if here and not root_here:
+            raise InsecureHostError(
+                f"{self.endpoint.host} redirects the download to this machine itself; that is refused."
+            )
+        # A root that is plain http to another machine was allowed by the connection.
+        if parts.scheme == "https" or (parts.scheme == root.scheme == "http" and (here or not root_here)):
             return
         raise InsecureHostError(
             f"{self.endpoint.host} redirects the download to an address that is not https; that is refused."
@@ -240,10 +263,11 @@ def _answer(response: requests.Response, body: bytes) -> Answer:
     return Answer(response.status_code, headers, body, datetime.now(UTC))
 
 
-def _translated(error: RequestException, url: str) -> Exception:
+def _translated(error: Exception, url: str) -> Exception:
     if isinstance(error, SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
         return certificate_refused(urlsplit(url).netloc, "certificate verify failed")
-    never_sent = isinstance(error, (ConnectTimeout, ProxyError, SSLError)) or _never_connected(error)
+    # TLS may also break after the request was sent. A ValueError is a request that could not be written.
+    never_sent = isinstance(error, (ConnectTimeout, ProxyError, ValueError)) or _never_connected(error)
     return SendError(_reason(error), sent=not never_sent)
 
 
@@ -274,7 +298,7 @@ def _set_stall_timeout(response: requests.Response, seconds: float) -> None:
         sock.settimeout(seconds)
 
 
-def _never_connected(error: RequestException) -> bool:
+def _never_connected(error: Exception) -> bool:
     cause = error.args[0] if isinstance(error, RequestsConnectionError) and error.args else None
     return isinstance(getattr(cause, "reason", None), NewConnectionError)
 
@@ -289,6 +313,6 @@ def _reason(error: Exception) -> str:
         return "it took too long"
     if isinstance(error, ProxyError):
         return "the proxy refused or failed"
-    if _never_connected(error) if isinstance(error, RequestException) else False:
+    if _never_connected(error):
         return "the connection was refused or the name is unknown"
     return f"the connection broke: {type(error).__name__}"

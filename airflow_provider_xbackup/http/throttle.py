@@ -25,7 +25,9 @@ class RateLimit:
         async with self._queue:
             now = time.monotonic()
             if len(self._turns) >= self._count:
-                free_at = self._turns.popleft() + self._period
+                free_at = self._turns[0] + self._period
                 if free_at > now:
                     await asyncio.sleep(free_at - now)
+                # Only now: who is cancelled while waiting must not take the oldest turn away.
+                self._turns.popleft()
             self._turns.append(time.monotonic())

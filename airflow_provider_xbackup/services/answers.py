@@ -21,7 +21,7 @@ from airflow_provider_xbackup.services.errors import (
 _MESSAGE_FIELDS = ("error", "message", "errormessage", "error_description", "detail")
 _LONGEST_QUOTE = 200
 # A server that repeats what it was sent must not bring a credential into a log.
-_LOOKS_SECRET = re.compile(r"[A-Za-z0-9+/_=-]{24,}(?:\.[A-Za-z0-9+/_=-]+)*|\b\w+://\S+")
+_LOOKS_SECRET = re.compile(r"(?:eyJ[\w-]+|[A-Za-z0-9+/_=-]{24,})(?:\.[A-Za-z0-9+/_=-]+)*|\b\w+://\S+")
 
 
 def field(values: Mapping[str, Any], name: str) -> Any:
@@ -82,7 +82,12 @@ def error_text(answer: Answer) -> str:
         value = next((found for name in _MESSAGE_FIELDS if (found := field(value, name))), "")
     if not isinstance(value, str) or is_html(answer):
         return ""
-    line = " ".join(value.split())
+    return quotable(value)
+
+
+def quotable(text: str) -> str:
+    """Return a server's words as one short line, without what looks like a credential or a link."""
+    line = " ".join(text.split())
     printable = "".join(c if c.isprintable() else "?" for c in line)
     quote = _LOOKS_SECRET.sub("…", printable[: 4 * _LONGEST_QUOTE])
     return quote if len(quote) <= _LONGEST_QUOTE else quote[: _LONGEST_QUOTE - 1] + "…"
