@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
+from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSensorTimeout
 
@@ -35,6 +37,10 @@ class XBackupCooldownError(XBackupError):
         super().__init__(message)
         self.available_at = available_at
         self.certain = certain
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions are pickled with their positional arguments only.
+        return partial(type(self), available_at=self.available_at, certain=self.certain), self.args
 
 
 @contextlib.contextmanager

@@ -126,8 +126,8 @@ def get_provider_info() -> dict[str, Any]:
                 },
                 "conn-fields": {
                     "account_api_key": _secret("Account API key", "With the two keys below, instead of a token"),
-                    "bot_api_key": _secret("Bot API key", "From the bot's Settings > Developers"),
-                    "bot_api_secret": _secret("Bot API secret", "From the bot's Settings > Developers"),
+                    "bot_api_key": _secret("Bot API key", "Names the bot that the token is made for"),
+                    "bot_api_secret": _secret("Bot API secret", "Belongs to the bot API key"),
                     **_OPTIONS,
                 },
             },

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from airflow.providers.common.compat.sdk import AirflowNotFoundException
+from airflow.providers.common.compat.sdk import AirflowException
 
-from airflow_provider_xbackup.errors import InvalidArgumentError
+from airflow_provider_xbackup.errors import BackupError, InvalidArgumentError
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseHook, Connection
 
     from airflow_provider_xbackup.http.endpoint import Endpoint
+
+
+class ConnectionForbiddenError(BackupError):
+    """Airflow knows the connection and does not hand it to this task."""
+
+    retryable = False
 
 
 def find_connection(hook: BaseHook, conn_id: str, service: str) -> Connection:
@@ -25,11 +31,10 @@ def find_connection(hook: BaseHook, conn_id: str, service: str) -> Connection:
     :param conn_id: its id
     :param service: the connection type to name when there is none
     :raises InvalidArgumentError: when Airflow knows no connection of this id
+    :raises ConnectionForbiddenError: when Airflow knows it and denies it
     """
-    try:
+    with _asking(conn_id, service):
         return hook.get_connection(conn_id)
-    except AirflowNotFoundException:
-        raise unknown_connection(conn_id, service) from None
 
 
 async def find_connection_async(
@@ -38,11 +43,28 @@ async def find_connection_async(
     """Return an Airflow connection and its extra options, on the event loop: see :func:`find_connection`."""
     from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 
-    try:
+    with _asking(conn_id, service):
         conn = await get_async_connection(conn_id, hook=hook)
-    except AirflowNotFoundException:
-        raise unknown_connection(conn_id, service) from None
     return conn, await get_async_extra_dejson(conn)
+
+
+@contextlib.contextmanager
+def _asking(conn_id: str, service: str) -> Iterator[None]:
+    try:
+        yield
+    except PermissionError:
+        problem: BackupError = ConnectionForbiddenError(
+            f"Airflow does not let this task read the connection {conn_id!r}. Ask whoever administers Airflow "
+            "for access, or name a connection of the task's own team."
+        )
+    except (AirflowException, ImportError) as error:
+        # The API server's refusal has another type than the backends'; all of them mean that it is not there.
+        if type(error).__name__ not in ("AirflowNotFoundException", "AirflowRuntimeError", "ImportError"):
+            raise
+        problem = unknown_connection(conn_id, service)
+    else:
+        return
+    raise problem
 
 
 def unknown_connection(conn_id: str, service: str) -> InvalidArgumentError:
@@ -51,6 +73,36 @@ def unknown_connection(conn_id: str, service: str) -> InvalidArgumentError:
         f"Airflow has no connection {conn_id!r}. Create one of type {service} under Admin > Connections, "
         f"or set the environment variable AIRFLOW_CONN_{conn_id.upper()}."
     )
+
+
+def read_options(conn: Connection, extra: object) -> Mapping[str, Any]:
+    """Check that a connection's extra is what the rest can read.
+
+    :param conn: the connection
+    :param extra: its extra, as Airflow has parsed it
+    :raises InvalidArgumentError: when it is no JSON object
+    """
+    # Airflow reads an extra that is no JSON as an empty one.
+    lost = not extra and (conn.extra or "").strip() not in ("", "{}", "null")
+    if lost or not isinstance(extra or {}, Mapping):
+        raise InvalidArgumentError(
+            f"The extra of the connection {conn.conn_id!r} is no JSON object. "
+            'Write it as {"name": "value"}, for example {"read_timeout": 120}, or leave it empty.'
+        )
+    return extra if isinstance(extra, Mapping) else {}
+
+
+def form_behaviour(conn_type: str, **placeholders: str) -> dict[str, Any]:
+    """Return a connection type's form as Airflow 3.1 asks the hook for it: what the provider info says.
+
+    :param conn_type: the connection type
+    :param placeholders: further placeholders, for fields of which Airflow 3.1 shows less than later ones
+    """
+    from airflow_provider_xbackup.provider_info import get_provider_info
+
+    types = {each["connection-type"]: each for each in get_provider_info()["connection-types"]}
+    form = {name.replace("-", "_"): value for name, value in types[conn_type]["ui-field-behaviour"].items()}
+    return {**form, "placeholders": {**form.get("placeholders", {}), **placeholders}}
 
 
 def read_endpoint(host: str, port: int | None, extra: Mapping[str, Any]) -> Endpoint:
@@ -65,8 +117,9 @@ def read_endpoint(host: str, port: int | None, extra: Mapping[str, Any]) -> Endp
     """
     from airflow_provider_xbackup.http.endpoint import Endpoint, Timeouts, read_url
 
+    allow_http = _read_bool(extra, "allow_http", default=False)
     return Endpoint(
-        url=read_url(host, port, allow_http=_read_bool(extra, "allow_http", default=False)),
+        url=read_url(host, port, allow_http=allow_http),
         verify=_read_verify(extra),
         proxy=_read_proxy(extra),
         timeouts=Timeouts(
@@ -74,6 +127,7 @@ def read_endpoint(host: str, port: int | None, extra: Mapping[str, Any]) -> Endp
             read=_read_seconds(extra, "read_timeout", Timeouts().read),
             stall=_read_seconds(extra, "stall_timeout", Timeouts().stall),
         ),
+        allow_http=allow_http,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
 from airflow_provider_xbackup.exceptions import XBackupError, airflow_errors
-from airflow_provider_xbackup.hooks.connection import find_connection, read_endpoint
+from airflow_provider_xbackup.hooks.connection import find_connection, form_behaviour, read_endpoint, read_options
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
@@ -43,14 +42,8 @@ class XeniooHook(BaseHook):
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
         """Describe the connection form to Airflow 3.1, which does not read the provider's fields."""
-        return {
-            "hidden_fields": ["schema", "login"],
-            "relabeling": {"host": "Service Endpoint", "password": "Bot Token"},
-            "placeholders": {
-                "host": "https://… from the bot's Settings > Developers",
-                "extra": '{"account_api_key": "…", "bot_api_key": "…", "bot_api_secret": "…"}',
-            },
-        }
+        keys = '{"account_api_key": "…", "bot_api_key": "…", "bot_api_secret": "…"}'
+        return form_behaviour(cls.conn_type, extra=keys)
 
     @cached_property
     def client(self) -> Client:
@@ -115,7 +108,7 @@ class XeniooHook(BaseHook):
             with airflow_errors(self._about):
                 self.client.authenticate()
                 host = self.client.endpoint.host
-                if self.get_connection(self.xenioo_conn_id).password:
+                if find_connection(self, self.xenioo_conn_id, self.hook_name).password:
                     return True, (
                         f"The connection is complete. The token was not tried: {host} would count that as "
                         "the bot's backup of this hour."
@@ -129,7 +122,7 @@ class XeniooHook(BaseHook):
         return f"Xenioo account {self.account!r}"
 
 
-def _read_connection(conn: Connection, extra: Mapping[str, Any]) -> tuple[Endpoint, TokenSource]:
+def _read_connection(conn: Connection, extra: object) -> tuple[Endpoint, TokenSource]:
     from airflow_provider_xbackup.http.tokens import GivenToken, RenewableToken
     from airflow_provider_xbackup.services import xenioo
 
@@ -138,10 +131,13 @@ def _read_connection(conn: Connection, extra: Mapping[str, Any]) -> tuple[Endpoi
             f"The connection {conn.conn_id!r} has no host, and Xenioo has no default one: "
             "enter the service endpoint shown under the bot's Settings > Developers."
         )
-    endpoint = read_endpoint(conn.host, conn.port, extra)
+    options = read_options(conn, extra)
+    endpoint = read_endpoint(conn.host, conn.port, options)
     if conn.password:
         return endpoint, GivenToken(xenioo.check_token(conn.password), endpoint.url)
-    keys = xenioo.check_keys(extra.get("account_api_key"), extra.get("bot_api_key"), extra.get("bot_api_secret"))
+    keys = xenioo.check_keys(
+        options.get("account_api_key"), options.get("bot_api_key"), options.get("bot_api_secret")
+    )
 
     def login() -> Conversation:
         answer = yield xenioo.integration_request(keys)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,13 @@ from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
 from airflow_provider_xbackup.exceptions import XBackupError, airflow_errors
-from airflow_provider_xbackup.hooks.connection import find_connection, find_connection_async, read_endpoint
+from airflow_provider_xbackup.hooks.connection import (
+    find_connection,
+    find_connection_async,
+    form_behaviour,
+    read_endpoint,
+    read_options,
+)
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
@@ -55,11 +61,7 @@ class XrayHook(BaseHook):
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
         """Describe the connection form to Airflow 3.1, which does not read the provider's fields."""
-        return {
-            "hidden_fields": ["schema"],
-            "relabeling": {"login": "Client ID", "password": "Client Secret"},
-            "placeholders": {"host": "xray.cloud.getxray.app"},
-        }
+        return form_behaviour(cls.conn_type)
 
     @cached_property
     def client(self) -> Client:
@@ -173,7 +175,7 @@ class XrayHook(BaseHook):
         return f"Xray account {self.account!r}"
 
 
-def _read_connection(conn: Connection, extra: Mapping[str, Any]) -> tuple[Endpoint, TokenSource]:
+def _read_connection(conn: Connection, extra: object) -> tuple[Endpoint, TokenSource]:
     from airflow_provider_xbackup.http.tokens import RenewableToken
     from airflow_provider_xbackup.services import xray
 
@@ -188,5 +190,5 @@ def _read_connection(conn: Connection, extra: Mapping[str, Any]) -> tuple[Endpoi
     def login() -> Conversation:
         return xray.read_token((yield xray.authenticate_request(client_id, client_secret)))
 
-    endpoint = read_endpoint(conn.host or xray.HOSTS[0], conn.port, extra)
+    endpoint = read_endpoint(conn.host or xray.HOSTS[0], conn.port, read_options(conn, extra))
     return endpoint, RenewableToken(login, endpoint.url, client_id, client_secret)

@@ -33,12 +33,14 @@ class Endpoint:
         that bundle, False for no check
     :param proxy: URL of an HTTP proxy, or None for the environment's
     :param timeouts: how long to wait
+    :param allow_http: whether plain http to another machine is allowed, to this root and on the links it names
     """
 
     url: str
     verify: bool | str = True
     proxy: str | None = field(default=None, repr=False)
     timeouts: Timeouts = Timeouts()
+    allow_http: bool = False
 
     @property
     def host(self) -> str:

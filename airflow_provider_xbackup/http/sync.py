@@ -250,8 +250,7 @@ class Client:
             raise InsecureHostError(
                 f"{self.endpoint.host} redirects the download to this machine itself; that is refused."
             )
-        # A root that is plain http to another machine was allowed by the connection.
-        if parts.scheme == "https" or (parts.scheme == root.scheme == "http" and (here or not root_here)):
+        if parts.scheme == "https" or (parts.scheme == "http" and (here or self.endpoint.allow_http)):
             return
         raise InsecureHostError(
             f"{self.endpoint.host} redirects the download to an address that is not https; that is refused."

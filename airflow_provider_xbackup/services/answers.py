@@ -20,6 +20,7 @@ from airflow_provider_xbackup.services.errors import (
 
 _MESSAGE_FIELDS = ("error", "message", "errormessage", "error_description", "detail")
 _LONGEST_QUOTE = 200
+_LONGEST_MESSAGE = 4000
 # A server that repeats what it was sent must not bring a credential into a log.
 _LOOKS_SECRET = re.compile(r"(?:eyJ[\w-]+|[A-Za-z0-9+/_=-]{24,})(?:\.[A-Za-z0-9+/_=-]+)*|\b\w+://\S+")
 
@@ -70,9 +71,14 @@ def is_html(answer: Answer) -> bool:
 
 
 def error_text(answer: Answer) -> str:
-    """Return the server's own words: the error field of a JSON object, or a short plain text.
+    """Return the server's own words, ready to be quoted: see :func:`message_of` and :func:`quotable`."""
+    return quotable(message_of(answer))
 
-    Words that look like credentials or links are replaced by an ellipsis.
+
+def message_of(answer: Answer) -> str:
+    """Return the server's own words: the error field of a JSON object, or plain text; nothing of a web page.
+
+    They are for rules that look for words in them. What is shown to people goes through :func:`quotable`.
     """
     try:
         value = answer.parse_json()
@@ -82,7 +88,7 @@ def error_text(answer: Answer) -> str:
         value = next((found for name in _MESSAGE_FIELDS if (found := field(value, name))), "")
     if not isinstance(value, str) or is_html(answer):
         return ""
-    return quotable(value)
+    return " ".join(value[:_LONGEST_MESSAGE].split())
 
 
 def quotable(text: str) -> str:
@@ -93,11 +99,33 @@ def quotable(text: str) -> str:
     return quote if len(quote) <= _LONGEST_QUOTE else quote[: _LONGEST_QUOTE - 1] + "…"
 
 
+def is_foreign_page(answer: Answer) -> bool:
+    """Tell whether a refusal is the web page of something in between: neither service speaks in pages.
+
+    What its status says is then no word of the service, and above all not final.
+    """
+    return 400 <= answer.status < 500 and answer.status != 429 and is_html(answer)
+
+
+def foreign_page(answer: Answer, doing: str) -> UnreadableAnswerError:
+    """Return the error for a refusal for which :func:`is_foreign_page` holds.
+
+    :param doing: what was tried, as it stands after "while": ``"asking for a backup"``
+    """
+    return UnreadableAnswerError(
+        f"A web page came instead of the service's answer while {doing} (status {answer.status}): a firewall, "
+        "a CDN or a proxy in between has refused the call. It may pass by itself; if it stays, check the host "
+        "in the Airflow connection and whether this address is blocked."
+    )
+
+
 def refusal(answer: Answer, doing: str) -> ServiceError:
     """Return the error for an answer that no rule of the endpoint explains.
 
     :param doing: what was tried, as it stands after "while": ``"asking for a backup"``
     """
+    if is_foreign_page(answer):
+        return foreign_page(answer, doing)
     said = describe(answer)
     if answer.status == 401:
         return AuthenticationError(
@@ -107,7 +135,7 @@ def refusal(answer: Answer, doing: str) -> ServiceError:
     if answer.status == 403:
         return AccessDeniedError(
             f"The service denied access while {doing} (403, {said}). "
-            "Check the permissions of the key, and whether a firewall or CDN blocks this address."
+            "Check the permissions of the key in the Airflow connection."
         )
     if answer.status == 404:
         return NotFoundError(

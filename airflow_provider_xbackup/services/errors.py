@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
+from typing import Any
 
 from airflow_provider_xbackup.errors import BackupError
 
@@ -36,6 +38,10 @@ class CooldownError(ServiceError):
         super().__init__(message)
         self.available_at = available_at
         self.certain = certain
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions are pickled with their positional arguments only.
+        return partial(type(self), available_at=self.available_at, certain=self.certain), self.args
 
 
 class ThrottledError(ServiceError):

@@ -16,13 +16,12 @@ from airflow_provider_xbackup.errors import InvalidArgumentError
 from airflow_provider_xbackup.http.message import Answer, Request
 from airflow_provider_xbackup.http.tokens import Token
 from airflow_provider_xbackup.services import answers
-from airflow_provider_xbackup.services.answers import describe, error_text, json_object, refusal, unreadable
+from airflow_provider_xbackup.services.answers import describe, json_object, message_of, refusal, unreadable
 from airflow_provider_xbackup.services.errors import (
     AccessDeniedError,
     AuthenticationError,
     CooldownError,
     NotFoundError,
-    RefusedRequestError,
     UnreadableAnswerError,
 )
 
@@ -112,6 +111,8 @@ def read_token(answer: Answer) -> Token:
     :raises AuthenticationError: when the keys were refused
     :raises UnreadableAnswerError: when the answer holds no token
     """
+    if answers.is_foreign_page(answer):
+        raise answers.foreign_page(answer, "authorizing")
     if answer.status == 404:
         raise NotFoundError(
             f"Xenioo does not know the API keys (404, {describe(answer)}). "
@@ -165,10 +166,9 @@ def read_backup(answer: Answer) -> BotFile:
             "Xenioo answered with a web page where the backup was expected. Check the host in the Airflow "
             "connection: it is the service endpoint shown under the bot's Settings > Developers."
         )
-    length = answer.headers.get("content-length", "").strip()
     encoding = answer.headers.get("content-encoding", "").strip().lower()
     return BotFile(
-        length=int(length) if length.isascii() and length.isdigit() else None,
+        length=answer.length,
         media_type=media_type,
         encoding=encoding if encoding not in ("", "identity") else None,
     )
@@ -257,6 +257,8 @@ def _refuse(answer: Answer, wanted: str) -> None:
     """
     if answer.status == 200:
         return
+    if answers.is_foreign_page(answer):
+        raise answers.foreign_page(answer, f"asking for {wanted}")
     if answer.status == 404:
         raise NotFoundError(
             f"Xenioo does not find the bot (404, {describe(answer)}). Was it deleted? "
@@ -264,7 +266,7 @@ def _refuse(answer: Answer, wanted: str) -> None:
         )
     if answer.status not in (400, 401, 403, 429):
         raise refusal(answer, f"asking for {wanted}")
-    text = error_text(answer)
+    text = message_of(answer)
     if answer.status == 429 or (answer.status != 401 and _SPEAKS_OF_TIME.search(text)):
         raise _cooldown(answer, wanted, certain=True)
     if answer.status == 401 or _SPEAKS_OF_RIGHTS.search(text):
@@ -272,8 +274,6 @@ def _refuse(answer: Answer, wanted: str) -> None:
             f"Xenioo refused {wanted}: the token is invalid or lacks the permission "
             f"({answer.status}, {describe(answer)}). Check the token or the keys in the Airflow connection."
         )
-    if answer.status == 400 and answers.is_html(answer):
-        raise RefusedRequestError(f"Xenioo refused {wanted} (400, an HTML page).")
     raise _cooldown(answer, wanted, certain=False)
 
 
@@ -302,17 +302,42 @@ def _token_lifetime(values: Mapping[str, Any]) -> timedelta:
     return lifetime if timedelta() < lifetime <= _LONGEST_TOKEN_LIFETIME else _TOKEN_LIFETIME
 
 
-def check_keys(account_api_key: str | None, bot_api_key: str | None, bot_api_secret: str | None) -> ApiKeys:
-    """Check the keys of a connection.
+def check_token(value: str) -> str:
+    """Check the token that a person put into a connection. The error does not repeat it.
+
+    :return: the token without white space around it
+    :raises InvalidArgumentError: when it cannot stand in a header
+    """
+    token = value.strip()
+    if not _TOKEN_SHAPE.fullmatch(token):
+        raise InvalidArgumentError(
+            "The bot token in the connection's password cannot be one: it is too short or too long, or holds "
+            "white space or characters other than ASCII. Copy it again, without the word Bearer before it."
+        )
+    return token
+
+
+def check_keys(account_api_key: object, bot_api_key: object = None, bot_api_secret: object = None) -> ApiKeys:
+    """Check the keys of a connection; a key of digits only may have come as a number.
 
     :raises InvalidArgumentError: when the account's key is missing or only one of the bot's two is given
     """
-    if not account_api_key:
+    account = _checked_key("account_api_key", account_api_key)
+    bot, secret = _checked_key("bot_api_key", bot_api_key), _checked_key("bot_api_secret", bot_api_secret)
+    if not account:
         raise InvalidArgumentError(
             "The connection holds no credentials: give the bot's token as password, "
             "or account_api_key with bot_api_key and bot_api_secret."
         )
-    if bool(bot_api_key) != bool(bot_api_secret):
-        missing = "bot_api_secret" if bot_api_key else "bot_api_key"
+    if bool(bot) != bool(secret):
+        missing = "bot_api_secret" if bot else "bot_api_key"
         raise InvalidArgumentError(f"The connection holds only one of the bot's two keys: {missing} is missing.")
-    return ApiKeys(account_api_key, bot_api_key or None, bot_api_secret or None)
+    return ApiKeys(account, bot or None, secret or None)
+
+
+def _checked_key(name: str, value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        raise InvalidArgumentError(f"The connection's extra {name!r} must be a text.")
+    return str(value).strip()

@@ -6,7 +6,6 @@ What the vendor documents and what is only known from elsewhere: ``docs/vendor-a
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -23,7 +22,10 @@ from airflow_provider_xbackup.services.answers import (
     describe,
     error_text,
     field,
+    is_foreign_page,
     json_object,
+    message_of,
+    quotable,
     refusal,
     unreadable,
 )
@@ -51,8 +53,17 @@ COOLDOWN = timedelta(hours=6)
 
 _TOKEN_LIFETIME = timedelta(hours=23)
 _TOKEN_SHAPE = re.compile(r"[A-Za-z0-9._~+/=-]{8,8192}")
-_REMAINING = re.compile(r"(\d{1,6})\s*(hour|minute|second)s?\b", re.IGNORECASE)
-_COOLDOWN_WORDS = re.compile(r"\bonce every\b|\bcreate a new one in\b|\balready\b.*\b(running|progress)\b", re.I)
+_PART = r"(\d{1,6})\s*(hour|minute|second)s?\b"
+_REMAINING = re.compile(_PART, re.IGNORECASE)
+# The time left is the run of parts right after an "in": "once every 6 hours" is none.
+_TIME_LEFT = re.compile(rf"\bin\b:?\s*(?:about\s+)?((?:{_PART}[\s,;]*(?:and\b\s*)?)+)", re.IGNORECASE)
+_COOLDOWN_WORDS = re.compile(
+    r"\bonce every\b|\bcreate a new one in\b|\balready (being|running|started|in)\b|\balready\b.*\brunning\b"
+    r"|\bin progress\b|\b(still|currently|is) (running|being)\b|\banother (backup|job)\b"
+    r"|\btoo (soon|early|often)\b|\bwait\b|\btry again\b",
+    re.IGNORECASE,
+)
+_LONGEST_PROJECT_ID = 18
 _COUNTED = {
     "tests": "getTests",
     "testSets": "getTestSets",
@@ -93,12 +104,18 @@ class XrayBackupRequest:
         :raises InvalidArgumentError: for an empty list, ids that are no numbers, an instant that cannot
             be read or lies in the future
         """
-        since = None if modified_since is None else parse_instant(modified_since, "modified_since")
+        request = cls._read(project_ids, modified_since, with_attachments)
+        since = request.modified_since
         if since and since > (now or datetime.now(UTC)):
             raise InvalidArgumentError(
                 f"modified_since={format_instant(since)} lies in the future: the backup would be empty. "
                 "Give an instant that has passed, or leave it out for a full backup."
             )
+        return request
+
+    @classmethod
+    def _read(cls, project_ids: Any, modified_since: Any, with_attachments: Any) -> XrayBackupRequest:
+        since = None if modified_since is None else parse_instant(modified_since, "modified_since")
         return cls(_checked_project_ids(project_ids), since, _checked_bool(with_attachments))
 
     @property
@@ -172,7 +189,7 @@ class XrayBackupJob:
 
     @classmethod
     def from_dict(cls, values: object) -> XrayBackupJob:
-        """Read back what :meth:`to_dict` made.
+        """Read back what :meth:`to_dict` made. No clock is asked: a job that exists is a fact.
 
         :raises InvalidArgumentError: when it is not the dict of a job
         """
@@ -181,17 +198,26 @@ class XrayBackupJob:
                 f"job must be the dict that XrayCreateBackupOperator returns, this is {type(values).__name__}. "
                 "Pass the operator's output, for example job=create.output."
             )
-        if not values["job_id"] or "requested_at" not in values:
+        job_id, base = values["job_id"].strip(), values.get("base")
+        if not job_id or "requested_at" not in values:
             raise InvalidArgumentError("job needs a job_id and the requested_at of its request.")
-        request = XrayBackupRequest.checked(
+        if not job_id.isprintable() or not (base is None or isinstance(base, str)):
+            raise InvalidArgumentError("job holds a job_id or a base that XrayCreateBackupOperator never returns.")
+        request = XrayBackupRequest._read(
             values.get("project_ids"), values.get("modified_since"), values.get("with_attachments", False)
         )
+        kind = values.get("kind", request.kind)
+        if kind != request.kind:
+            raise InvalidArgumentError(
+                f"job says kind={kind!r} and modified_since={values.get('modified_since')!r}, which contradict "
+                "each other. Pass the dict that XrayCreateBackupOperator returned, unchanged."
+            )
         finished_at = values.get("finished_at")
         return cls(
-            job_id=values["job_id"],
+            job_id=job_id,
             requested_at=parse_instant(values["requested_at"], "requested_at"),
             kind=request.kind,
-            base=values.get("base"),
+            base=base,
             project_ids=request.project_ids,
             modified_since=request.modified_since,
             with_attachments=request.with_attachments,
@@ -296,7 +322,7 @@ def read_token(answer: Answer) -> Token:
     :raises AuthenticationError: when the key was refused
     :raises UnreadableAnswerError: when the body is no token
     """
-    if answer.status in (400, 401, 403):
+    if answer.status in (400, 401, 403) and not is_foreign_page(answer):
         raise AuthenticationError(
             f"Xray refused the API key ({answer.status}, {describe(answer)}). "
             "Check client id and client secret in the Airflow connection, the licence, and the region's host."
@@ -326,12 +352,12 @@ def read_job(answer: Answer, request: XrayBackupRequest, base: str | None = None
     :raises CooldownError: when the gap to the last backup is not over; Xray says so with a 400
     :raises UnreadableAnswerError: when a success names no job
     """
-    if answer.status == 400 and _COOLDOWN_WORDS.search(error_text(answer)):
+    if answer.status == 400 and _COOLDOWN_WORDS.search(message_of(answer)):
         raise _cooldown(answer)
     if answer.status != 200:
         raise refusal(answer, "asking for a backup")
-    job_id = field(json_object(answer, "the id of a backup job"), "jobId")
-    if not isinstance(job_id, str) or not job_id.strip():
+    job_id = _read_job_id(field(json_object(answer, "the id of a backup job"), "jobId"))
+    if not job_id:
         raise unreadable(answer, "the id of a backup job")
     return XrayBackupJob(
         job_id=job_id,
@@ -367,7 +393,7 @@ def read_status(answer: Answer, job_id: str) -> JobStatus:
     word = field(values, "status")
     if not isinstance(word, str) or not word.strip():
         raise unreadable(answer, "the state of a backup job")
-    return JobStatus(word, _read_progress(field(values, "progressValue")), whole_seconds(answer.date))
+    return JobStatus(quotable(word), _read_progress(field(values, "progressValue")), whole_seconds(answer.date))
 
 
 def file_request(artifact: Artifact) -> Request:
@@ -402,7 +428,7 @@ def read_file(answer: Answer) -> RemoteFile:
     :raises FileNotAvailableError: on 404
     :raises ServiceError: on any other status than 200 and 206, and on a success that holds a page
     """
-    if answer.status == 404:
+    if answer.status == 404 and not is_foreign_page(answer):
         raise FileNotAvailableError(
             f"Xray has no file for the finished backup job (404, {describe(answer)}). "
             "It may appear in a few minutes; if the job is old, the file is gone and a new backup is needed."
@@ -417,9 +443,8 @@ def read_file(answer: Answer) -> RemoteFile:
         )
     headers = answer.headers
     encoding = headers.get("content-encoding", "").strip().lower()
-    length = headers.get("content-length", "").strip()
     return RemoteFile(
-        length=int(length) if length.isascii() and length.isdigit() else None,
+        length=answer.length,
         etag=headers.get("etag") or None,
         last_modified=read_http_date(headers.get("last-modified")),
         date=answer.date,
@@ -481,25 +506,24 @@ def read_remaining(text: str) -> timedelta | None:
     """Read how long the cooldown still lasts, from the vendor's sentence.
 
     The sentence says "once every 6 hours" before it says how long is left: only what follows ``in:``
-    counts, and without an ``in`` nothing does.
+    at once counts, and without an ``in`` nothing does.
 
     :return: the time left, or None where the sentence names none
     """
-    _, found, rest = text.rpartition(" in:")
+    found = _TIME_LEFT.search(text)
     if not found:
-        _, found, rest = text.rpartition(" in ")
-    parts = _REMAINING.findall(rest if found else "")
-    if not parts:
         return None
+    parts = _REMAINING.findall(found[1])
     return sum((timedelta(**{f"{unit.lower()}s": int(count)}) for count, unit in parts), timedelta())
 
 
 def _cooldown(answer: Answer) -> CooldownError:
-    remaining = read_remaining(error_text(answer))
-    # Without a time, the last backup may have ended just now, or one may still be running.
+    remaining = read_remaining(message_of(answer))
+    # Without a time, the last backup may have ended just now, or one may still be running: asked again
+    # after the wait, the server says more.
     wait = COOLDOWN if remaining is None else min(remaining, COOLDOWN * 4)
     available_at = answer.received_at + wait
-    how_sure = "" if remaining is not None else "; Xray did not say when, so this is the longest it can take"
+    how_sure = "" if remaining is not None else f"; Xray named no time, its answer was {error_text(answer)!r}"
     return CooldownError(
         "Xray refused a new backup: one is made at most every 6 hours, counted from the end of the last, "
         f"and the next is possible at {available_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC "
@@ -521,7 +545,7 @@ def _token_lifetime(token: str, answer: Answer) -> timedelta:
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
         begin = claims.get("iat", answer.date.timestamp())
         lifetime = timedelta(seconds=float(claims["exp"]) - float(begin))
-    except (IndexError, KeyError, AttributeError, TypeError, ValueError, OverflowError, binascii.Error):
+    except (IndexError, KeyError, AttributeError, TypeError, ValueError, ArithmeticError, RecursionError):
         return _TOKEN_LIFETIME
     return lifetime if timedelta() < lifetime < timedelta(days=366) else _TOKEN_LIFETIME
 
@@ -532,11 +556,18 @@ def _kind_of_body(answer: Answer) -> str:
     return quoted if not quoted.startswith("the text") else f"{len(answer.body)} bytes of something else"
 
 
+def _read_job_id(value: object) -> str:
+    """Return a job id, or an empty text. One that comes as a number must not be lost either."""
+    text = str(value).strip() if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+    return text if text.isprintable() else ""
+
+
 def _read_progress(value: object) -> float | None:
-    text = str(value).strip().removesuffix("%").strip()
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        return None
     try:
-        share = float(text) / 100
-    except ValueError:
+        share = float(value.strip().removesuffix("%") if isinstance(value, str) else value) / 100
+    except (ValueError, OverflowError):
         return None
     return share if 0 <= share <= 1 else None
 
@@ -553,13 +584,13 @@ def _graphql_errors(values: Mapping[str, Any]) -> str:
     errors = field(values, "errors")
     found = [e for e in errors if isinstance(e, dict)] if isinstance(errors, list) else []
     messages = [field(error, "message") for error in found]
-    return "; ".join(message[:200] for message in messages if isinstance(message, str))
+    return "; ".join(quotable(message) for message in messages[:3] if isinstance(message, str))
 
 
 def _checked_project_ids(project_ids: Sequence[str | int] | None) -> tuple[str, ...] | None:
     if project_ids is None:
         return None
-    if isinstance(project_ids, str) or not isinstance(project_ids, Sequence):
+    if isinstance(project_ids, (str, bytes)) or not isinstance(project_ids, Sequence):
         raise InvalidArgumentError(
             f"project_ids must be a list of Jira project ids, for example ['10042'], and is {project_ids!r}."
         )
@@ -569,8 +600,8 @@ def _checked_project_ids(project_ids: Sequence[str | int] | None) -> tuple[str, 
         )
     ids = []
     for given in project_ids:
-        text = str(given).strip()
-        if isinstance(given, bool) or not (text.isascii() and text.isdigit()):
+        text = _digits(given)
+        if not text:
             raise InvalidArgumentError(
                 f"project_ids holds {given!r}: Xray takes the numeric ids of Jira projects, not their keys. "
                 "The id stands in the answer of Jira's /rest/api/3/project/KEY."
@@ -579,7 +610,15 @@ def _checked_project_ids(project_ids: Sequence[str | int] | None) -> tuple[str, 
     return tuple(dict.fromkeys(ids))
 
 
-def _checked_bool(value: bool | str) -> bool:
+def _digits(given: object) -> str:
+    """Return an id as text, empty where it cannot be one."""
+    if isinstance(given, int) and not isinstance(given, bool) and 0 <= given < 10**_LONGEST_PROJECT_ID:
+        return str(given)
+    text = given.strip() if isinstance(given, str) else ""
+    return text if text.isascii() and text.isdigit() and len(text) <= _LONGEST_PROJECT_ID else ""
+
+
+def _checked_bool(value: object) -> bool:
     if isinstance(value, bool):
         return value
     known = {"true": True, "false": False}
