@@ -293,7 +293,7 @@ def _cooldown(answer: Answer, wanted: str, *, certain: bool) -> CooldownError:
 
 
 def _token_lifetime(values: Mapping[str, Any]) -> timedelta:
-    given = next((value for name, value in values.items() if name.lower().startswith("expire")), None)
+    given = next((value for name, value in values.items() if name.lower().startswith("expir")), None)
     try:
         minutes = float(given) if not isinstance(given, bool) and given is not None else math.nan
         lifetime = timedelta(minutes=minutes)
