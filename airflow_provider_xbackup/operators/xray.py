@@ -41,8 +41,9 @@ class XrayCreateBackupOperator(BaseOperator):
     :param on_cooldown: when the six hours since the last backup are not over: ``wait`` for the instant
         the server names without holding a worker, ``skip`` the task, or ``fail`` it at once
     :param max_wait: the longest wait for the cooldown, over all refusals together
-    :param vault: the vault that ``modified_since="auto"`` looks into; a job of an earlier try whose backup
-        is stored there is not asked for again, however old
+    :param vault: where the backup will go. ``modified_since="auto"`` looks there for its base; nothing is
+        asked for while it cannot be written; and a job of an earlier try whose backup is stored there is
+        not asked for again, however old
     :param account: the account's name; default the connection id
     :param full_every: with ``"auto"``: how old a full may be before the next one is made
     :param overlap: with ``"auto"``: how far before its base a partial backup starts
@@ -114,6 +115,7 @@ class XrayCreateBackupOperator(BaseOperator):
         memory = JobMemory(context, self._asked_for)
         job = self._running_or_fresh(memory.recall())
         if job is None:
+            self._prepare_vault()
             try:
                 job = self._hook.create_backup(*self._request())
             except XBackupCooldownError as refusal:
@@ -151,6 +153,15 @@ class XrayCreateBackupOperator(BaseOperator):
             # Most likely the service forgot the job. Whatever else it is, the request for a new one meets it too.
             self.log.warning("%s", error)
             return JobPhase.FAILED
+
+    def _prepare_vault(self) -> None:
+        """Find out that the backup could not be stored before the six hours are spent on it."""
+        if self.vault is None:
+            return
+        from airflow_provider_xbackup.hooks.vault import VaultHook
+
+        with airflow_errors(f"Xray account {self._account!r}"):
+            VaultHook(self.vault).vault.prepare()
 
     def _find_stored(self, job: XrayBackupJob) -> Backup | None:
         """Return the backup that was made of a job, where the vault is known."""

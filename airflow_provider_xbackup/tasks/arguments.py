@@ -46,8 +46,10 @@ def is_literal(value: object) -> bool:
         return all(is_literal(item) for item in value)
     if isinstance(value, dict):
         return all(is_literal(item) for item in value.values())
-    # What Airflow fills in later says which tasks it refers to; paths have a ``resolve`` as well.
-    return not hasattr(value, "iter_references") and (not hasattr(value, "__fspath__") or is_literal(str(value)))
+    if hasattr(value, "joinpath"):
+        return is_literal(str(value))
+    # What Airflow fills in later says which tasks it refers to.
+    return not hasattr(value, "iter_references")
 
 
 def check_vault(value: object) -> None:

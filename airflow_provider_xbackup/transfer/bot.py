@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from airflow_provider_xbackup.errors import BackupError
 from airflow_provider_xbackup.http.errors import ConnectionFailedError
 from airflow_provider_xbackup.http.sync import Client, Stream
+from airflow_provider_xbackup.services.errors import ServerFaultError, UnreadableAnswerError
 from airflow_provider_xbackup.services.instants import whole_seconds
 from airflow_provider_xbackup.services.xenioo import BotFile, backup_request, check_start, read_backup
 from airflow_provider_xbackup.transfer.download import decoded
@@ -70,10 +71,12 @@ class OpenBackup:
         self.close()
 
 
-def open_backup(client: Client) -> OpenBackup:
+def open_backup(client: Client, unusable: Callable[[], None] = lambda: None) -> OpenBackup:
     """Ask for the bot's backup; this may spend its hour.
 
     :param client: the client of the bot's connection
+    :param unusable: called when the bot answered, and neither with a backup nor with a refusal: the hour
+        may be spent then
     :raises CooldownError: when the hour is not over
     :raises ServiceError: on anything else that is not a backup
     :raises AnswerLostError: when no answer came: the hour may be spent
@@ -81,6 +84,10 @@ def open_backup(client: Client) -> OpenBackup:
     stream = client.open(backup_request())
     try:
         return OpenBackup(read_backup(stream.answer), whole_seconds(stream.answer.date), stream)
+    except (UnreadableAnswerError, ServerFaultError):
+        stream.close()
+        unusable()
+        raise
     except BackupError:
         stream.close()
         raise

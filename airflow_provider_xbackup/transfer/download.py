@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from airflow_provider_xbackup.http.errors import ConnectionFailedError
 from airflow_provider_xbackup.http.message import Answer, Request
 from airflow_provider_xbackup.http.sync import Client, Stream
-from airflow_provider_xbackup.services.errors import ServiceError, UnreadableAnswerError
+from airflow_provider_xbackup.services.errors import ServiceError, SpentLinkError, UnreadableAnswerError
 from airflow_provider_xbackup.services.xray import (
     Artifact,
     RemoteFile,
@@ -127,8 +127,13 @@ class Download:
         :raises ReplacedFileError: when the server has another file by now
         """
         done = skip = failures = 0
+        broken = False
         while True:
             try:
+                if broken:
+                    skip = self._reopen(done)
+                    broken = False
+                    self.resumed += 1
                 for block in self._open.blocks():
                     fresh = block[skip:]
                     skip -= len(block) - len(fresh)
@@ -137,25 +142,25 @@ class Download:
                         failures = 0
                         yield fresh
                 self._check_length(done)
-            except ConnectionFailedError as error:
+            except (ConnectionFailedError, SpentLinkError) as error:
                 failures += 1
+                broken = True
                 self._open.close()
-                validator = self._validator()
-                if validator is None or failures > TRIES:
+                if self._validator() is None or failures > TRIES:
                     raise
                 log.warning("%s Resuming at byte %d.", error, done)
             else:
                 return
-            self.resumed += 1
-            skip = self._reopen(Resume(done, validator))
 
-    def _reopen(self, resume: Resume) -> int:
-        """Open the file again and return how many bytes at its start are here already."""
+    def _reopen(self, done: int) -> int:
+        """Open the file again and return how many bytes at the start of its body are here already."""
+        resume = Resume(done, self._validator() or "")
         self._open = open_file(self._client, self._artifact, resume)
         status, headers = self._open.stream.status, self._open.stream.answer.headers
         if status == 206:
             found = _CONTENT_RANGE.fullmatch(headers.get("content-range", "").strip())
-            same_length = found and found[2] in ("*", str(self.remote.length))
+            known = self.remote.length
+            same_length = found and (known is None or found[2] in ("*", str(known)))
             if not found or int(found[1]) != resume.offset or not same_length or self._changed():
                 self._open.close()
                 raise ReplacedFileError(_REPLACED)
@@ -201,20 +206,33 @@ def decoded(blocks: Iterable[bytes], encoding: str | None) -> Iterator[bytes]:
         return
     if encoding not in ("gzip", "x-gzip", "deflate"):
         raise UnreadableAnswerError(f"The file came in the coding {encoding[:40]!r}, which was not asked for.")
-    decoder = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+    decoder = _new_decoder()
     for block in blocks:
         try:
-            plain = decoder.decompress(block, _DECODED_AT_ONCE)
-            while plain:
-                yield plain
-                plain = decoder.decompress(decoder.unconsumed_tail, _DECODED_AT_ONCE)
+            coded = block
+            while coded:
+                # gzip allows several members, one after the other.
+                decoder = _new_decoder() if decoder.eof else decoder
+                plain = decoder.decompress(coded, _DECODED_AT_ONCE)
+                while plain:
+                    yield plain
+                    plain = decoder.decompress(decoder.unconsumed_tail, _DECODED_AT_ONCE)
+                coded = decoder.unused_data
         except zlib.error:
             raise UnreadableAnswerError(f"The file is not in the coding {encoding!r} it claims.") from None
     if not decoder.eof:
         raise ConnectionFailedError("The download ended in the middle of its content coding.")
 
 
+def _new_decoder() -> zlib._Decompress:
+    return zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+
+
 def _opened(stream: Stream, read: Callable[[Answer], RemoteFile]) -> OpenFile:
+    if stream.status == 416:
+        # Only who resumes names a range: the file ends before it, so it is another.
+        stream.close()
+        raise ReplacedFileError(_REPLACED)
     try:
         return OpenFile(read(stream.answer), stream)
     except ServiceError:

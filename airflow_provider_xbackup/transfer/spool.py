@@ -6,7 +6,9 @@ A bot's backup comes once an hour. It is written here first, as the very bytes t
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
 import logging
 import os
@@ -29,7 +31,7 @@ LEFTOVER_AGE = timedelta(days=1)
 """After this time what nobody came back for is removed: the bot's next backup replaced it long ago."""
 
 _BLOCK = 1 << 20
-_RECORD, _NEW_RECORD, _BODY = ".json", ".new", ".body"
+_RECORD, _NEW_RECORD, _BODY, _LOST = ".json", ".new", ".body", ".lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,7 @@ class Spool:
         :return: the complete answer, or None; a file that is not whole is removed
         """
         record = self._path(key, _RECORD)
+        body = None
         try:
             values = json.loads(record.read_bytes())
             body = self._folder / Path(values["body"]).name
@@ -107,7 +110,25 @@ class Spool:
             pass
         log.warning("A spooled answer of this task is damaged and was removed.")
         record.unlink(missing_ok=True)
+        if body is not None and body.suffix == _BODY:
+            body.unlink(missing_ok=True)
         return None
+
+    def note_lost_answer(self, bot: str, at: datetime) -> None:
+        """Note that a bot answered and that what it sent cannot be used: its hour may be spent.
+
+        :param bot: what identifies the bot
+        :param at: when it answered, by this machine's clock
+        :raises SpoolError: when the disk does not take it
+        """
+        self._write_file(self._path(bot, _LOST), [format_instant(at).encode()])
+
+    def find_lost_answer(self, bot: str) -> datetime | None:
+        """Return when a bot's last unusable answer came, or None where none is noted."""
+        try:
+            return parse_instant(self._path(bot, _LOST).read_text(), "the note")
+        except (OSError, ValueError):
+            return None
 
     def write(self, key: str, encoded: Encoded, *, answered_at: datetime, media_type: str) -> Spooled:
         """Write an answer; it is there completely, also after a crash, or not at all.
@@ -127,8 +148,9 @@ class Spool:
             facts = StoredBytes.of(encoded)
             spooled = Spooled(self._path(key, _RECORD), body, answered_at, media_type, facts)
             self._write_file(new_record, [_to_json(spooled)])
-            new_record.replace(spooled.record)
-            self._sync_folder()
+            with self._disk():
+                new_record.replace(spooled.record)
+                self._sync_folder()
         except BaseException:
             new_record.unlink(missing_ok=True)
             body.unlink(missing_ok=True)
@@ -139,22 +161,30 @@ class Spool:
         """Remove what has lain here for more than a day."""
         oldest = time.time() - LEFTOVER_AGE.total_seconds()
         for path in self._folder.iterdir():
-            if path.suffix in (_RECORD, _NEW_RECORD, _BODY) and path.lstat().st_mtime < oldest:
+            if path.suffix in (_RECORD, _NEW_RECORD, _BODY, _LOST) and path.lstat().st_mtime < oldest:
                 path.unlink(missing_ok=True)
 
     def _write_file(self, path: Path, blocks: Iterable[bytes]) -> None:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
+        with self._disk():
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+            # Unbuffered: nothing is left to be written, and to fail, when the file is closed.
+            file = os.fdopen(descriptor, "wb", buffering=0)
+        with file:
             for block in blocks:
-                try:
-                    file.write(block)
-                except OSError as error:
-                    raise SpoolError(
-                        f"The bot's backup cannot be written to the spool folder {self._folder} "
-                        f"({error.strerror}). Make room there, or set [xbackup] spool_dir."
-                    ) from None
-            file.flush()
-            os.fsync(file.fileno())
+                with self._disk():
+                    _write_all(file, block)
+            with self._disk():
+                os.fsync(file.fileno())
+
+    @contextlib.contextmanager
+    def _disk(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise SpoolError(
+                f"The bot's backup cannot be written to the spool folder {self._folder} "
+                f"({error.strerror}). Make room there, or set [xbackup] spool_dir."
+            ) from None
 
     def _sync_folder(self) -> None:
         descriptor = os.open(self._folder, os.O_RDONLY)
@@ -165,6 +195,12 @@ class Spool:
 
     def _path(self, key: str, suffix: str) -> Path:
         return self._folder / (hashlib.sha256(key.encode()).hexdigest()[:40] + suffix)
+
+
+def _write_all(file: io.FileIO, block: bytes) -> None:
+    left = memoryview(block)
+    while left:
+        left = left[file.write(left) :]
 
 
 def _to_json(spooled: Spooled) -> bytes:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from airflow_provider_xbackup.errors import BackupError
 from airflow_provider_xbackup.http.sync import Client
+from airflow_provider_xbackup.services.errors import CooldownError
 from airflow_provider_xbackup.services.xenioo import COOLDOWN
 from airflow_provider_xbackup.transfer.bot import open_backup
+from airflow_provider_xbackup.transfer.errors import SpoolError
 from airflow_provider_xbackup.transfer.spool import Spool, Spooled
 from airflow_provider_xbackup.vault.catalog import Backup
 from airflow_provider_xbackup.vault.encoding import Encoded
@@ -62,13 +66,30 @@ class XeniooTransfer:
         return self._upload(self._ask(spool))
 
     def _ask(self, spool: Spool) -> Spooled:
-        with open_backup(self.client) as answer:
+        self._respect_lost_answer(spool)
+
+        def note() -> None:
+            # What went wrong with the answer matters more than a disk that does not take the note.
+            with contextlib.suppress(SpoolError):
+                spool.note_lost_answer(self._bot, datetime.now(UTC))
+
+        with open_backup(self.client, unusable=note) as answer:
             encoded = Encoded(answer.blocks(), compress=self.compress, recipients=self.recipients)
-            return spool.write(
-                self._key,
-                encoded,
-                answered_at=answer.answered_at,
-                media_type=answer.file.media_type or "application/json",
+            media_type = answer.file.media_type or "application/json"
+            try:
+                return spool.write(self._key, encoded, answered_at=answer.answered_at, media_type=media_type)
+            except BackupError:
+                note()
+                raise
+
+    def _respect_lost_answer(self, spool: Spool) -> None:
+        """Ask no bot that answered in vain before its hour is over, whatever it counts as a call."""
+        at = spool.find_lost_answer(self._bot)
+        if at is not None and datetime.now(UTC) < at + COOLDOWN:
+            raise CooldownError(
+                f"The bot answered at {at:%Y-%m-%d %H:%M} UTC, its answer was lost or could not be used. It may "
+                f"have spent the bot's hour: the next backup is possible by {at + COOLDOWN:%Y-%m-%d %H:%M} UTC.",
+                available_at=at + COOLDOWN,
             )
 
     def _upload(self, spooled: Spooled) -> Backup:
@@ -92,6 +113,10 @@ class XeniooTransfer:
             if _task_of(backup.manifest.producer) == _task_of(self.producer) and self.producer.run_id:
                 return backup
         return None
+
+    @property
+    def _bot(self) -> str:
+        return repr(("bot", self.account, self.client.endpoint.url))
 
     @property
     def _key(self) -> str:

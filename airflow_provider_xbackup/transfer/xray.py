@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from tenacity import RetryCallState, Retrying, before_sleep_log, retry_if_exception_type
 from tenacity.wait import wait_exponential_jitter
@@ -16,9 +18,13 @@ from airflow_provider_xbackup.http.sync import Client
 from airflow_provider_xbackup.services.errors import FileNotAvailableError, ServiceError, SpentLinkError
 from airflow_provider_xbackup.services.xray import (
     Artifact,
+    RemoteFile,
     XrayBackupJob,
     count_request,
+    is_done,
     read_counts,
+    read_status,
+    status_request,
 )
 from airflow_provider_xbackup.transfer.download import Download
 from airflow_provider_xbackup.transfer.errors import (
@@ -43,11 +49,13 @@ from airflow_provider_xbackup.vault.manifest import Condition, Producer, Remote,
 from airflow_provider_xbackup.vault.vault import Draft, Vault
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 BROKEN_TRIES = 3
 """How often a file is taken from its beginning after its download broke beyond resuming."""
 
 _ROLES = {Artifact.DATA: "backup", Artifact.ATTACHMENTS: "attachments"}
+_FILES = {"backup": "data", "attachments": "attachments"}
 _MEDIA_TYPE = "application/zip"
 _NOT_THERE_YET = (FileNotAvailableError, StaleFileError)
 _BROKEN = (ConnectionFailedError, ReplacedFileError, SpentLinkError, DamagedZipError)
@@ -80,7 +88,6 @@ class XrayTransfer:
     accept_identical: bool = False
     max_drop: float = 0.5
     patience: timedelta = timedelta(minutes=10)
-    _started: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
     def backup_id(self) -> str:
@@ -98,8 +105,10 @@ class XrayTransfer:
         :raises BackupError: when the service or the vault is in the way
         """
         stored = self.vault.find("xray", self.account, self.backup_id)
+        if stored is None and self.job.finished_at is None:
+            return replace(self, job=self._seen_done()).run()
         if stored is None:
-            stored = self._persistently(self._take)
+            stored = self._take()
         else:
             log.info("Backup %s is in the vault already; nothing has to be done.", stored.location)
         if stored.manifest.condition.state == "incomplete":
@@ -110,34 +119,49 @@ class XrayTransfer:
             )
         return stored
 
-    def _take(self) -> Backup:
-        with self.vault.draft("xray", self.account, self.backup_id) as draft:
-            return self._fill(draft)
+    def _seen_done(self) -> XrayBackupJob:
+        """Return the job as done, which no sensor has seen yet."""
+        status = read_status(self.client.call(status_request(self.job.job_id)), self.job.job_id)
+        if not is_done(status, self.job.job_id):
+            raise FileNotAvailableError(
+                f"Xray says of job {self.job.job_id}: {status}. Its file is taken only when it is done: put an "
+                "XrayBackupSensor before the transfer."
+            )
+        return self.job.finished(status.at)
 
-    def _fill(self, draft: Draft) -> Backup:
-        with Download(self.client, Artifact.DATA) as download:
-            remote = download.remote
-            inspection = Inspection(self.check, entities=True)
-            data = self._add(draft, Artifact.DATA, download, inspection.watched(download.blocks(), self._judge))
-        report = inspection.report
-        if report.entries and remote.last_modified is None and not self.accept_identical:
-            self._refuse_identical(data)
-        missing = self._add_attachments(draft) if self.job.with_attachments else ""
-        return draft.commit(
-            modified_since=self.job.modified_since,
-            base=self.job.base,
-            scope=self._scope,
-            requested_at=self.job.requested_at,
-            condition=self._condition(data, report, missing),
-            remote=Remote(
-                job_id=self.job.job_id,
-                host=self.client.endpoint.host,
-                etag=remote.etag,
-                last_modified=remote.last_modified,
-            ),
-            entities=report.entities,
-            producer=self.producer,
-        )
+    def _take(self) -> Backup:
+        # What is stored stays: an attachments file that breaks or comes late costs no second download of the data.
+        draft, remote, report = self._persistently(self._begin)
+        with draft:
+            missing = self._add_attachments(draft) if self.job.with_attachments else ""
+            return draft.commit(
+                modified_since=self.job.modified_since,
+                base=self.job.base,
+                scope=self._scope,
+                requested_at=self.job.requested_at,
+                condition=self._condition(draft, report, missing),
+                remote=Remote(
+                    job_id=self.job.job_id,
+                    host=self.client.endpoint.host,
+                    etag=remote.etag,
+                    last_modified=remote.last_modified,
+                ),
+                entities=report.entities,
+                producer=self.producer,
+            )
+
+    def _begin(self) -> tuple[Draft, RemoteFile, ZipReport]:
+        """Begin a draft with the data in it."""
+        with contextlib.ExitStack() as undo:
+            draft = undo.enter_context(self.vault.draft("xray", self.account, self.backup_id))
+            with Download(self.client, Artifact.DATA) as download:
+                inspection = Inspection(self.check, entities=True)
+                blocks = inspection.watched(download.blocks(), self._judge)
+                data = self._add(draft, Artifact.DATA, download, blocks)
+            if inspection.report.entries and download.remote.last_modified is None and not self.accept_identical:
+                self._refuse_identical(data)
+            undo.pop_all()
+        return draft, download.remote, inspection.report
 
     def _add(
         self, draft: Draft, artifact: Artifact, download: Download, blocks: Iterator[bytes]
@@ -154,13 +178,15 @@ class XrayTransfer:
 
     def _add_attachments(self, draft: Draft) -> str:
         """Store the attachments; return why they could not be had, or an empty text."""
-        try:
+
+        def add() -> None:
             with Download(self.client, Artifact.ATTACHMENTS) as download:
                 inspection = Inspection(self.check, entities=False)
                 self._add(draft, Artifact.ATTACHMENTS, download, inspection.watched(download.blocks()))
+
+        try:
+            self._persistently(add)
         except FileNotAvailableError as error:
-            if datetime.now(UTC) - self._started < self.patience:
-                raise
             return str(error)
         return ""
 
@@ -191,17 +217,16 @@ class XrayTransfer:
                     "the tenant really did not change, set accept_identical=True."
                 )
 
-    def _condition(self, data: StoredArtifact, report: ZipReport, missing: str) -> Condition:
+    def _condition(self, draft: Draft, report: ZipReport, missing: str) -> Condition:
         if missing:
             return Condition(state="incomplete", reasons=(missing,))
         earlier = self._newest_accepted_full() if self.job.kind == "full" else None
         if earlier is None:
             return Condition()
-        sizes = {one.role: one.size for one in earlier.manifest.artifacts}
-        before = {"size of the data": sizes.get(data.role, 0), **(earlier.manifest.entities or {})}
-        if report.entities is None:
-            before = {"size of the data": before["size of the data"]}
-        now = {"size of the data": data.size, **(report.entities or {})}
+        before, now = _sizes(earlier.manifest.artifacts), _sizes(draft.artifacts)
+        if report.entities is not None:
+            before |= earlier.manifest.entities or {}
+            now |= report.entities
         reasons = tuple(
             f"{drop}, against backup {earlier.backup_id}." for drop in find_drops(now, before, self.max_drop)
         )
@@ -231,7 +256,7 @@ class XrayTransfer:
     def _scope(self) -> Scope:
         return Scope(project_ids=self.job.request.sorted_project_ids, attachments=self.job.with_attachments)
 
-    def _persistently(self, take: Callable[[], Backup]) -> Backup:
+    def _persistently(self, take: Callable[[], T]) -> T:
         retrying = Retrying(
             retry=retry_if_exception_type((*_NOT_THERE_YET, *_BROKEN)),
             wait=wait_exponential_jitter(initial=1, max=60),
@@ -239,7 +264,8 @@ class XrayTransfer:
             before_sleep=before_sleep_log(log, logging.WARNING),
             reraise=True,
         )
-        return retrying(take)
+        taken: T = retrying(take)
+        return taken
 
     def _enough(self, state: RetryCallState) -> bool:
         """A file that is not there yet is worth a wait; one that breaks again and again is not."""
@@ -247,6 +273,10 @@ class XrayTransfer:
         if isinstance(error, _NOT_THERE_YET):
             return (state.seconds_since_start or 0.0) >= self.patience.total_seconds()
         return state.attempt_number >= BROKEN_TRIES
+
+
+def _sizes(artifacts: Iterable[StoredArtifact]) -> dict[str, int]:
+    return {f"size of the {_FILES[one.role]}": one.size for one in artifacts}
 
 
 class Inspection:
