@@ -27,6 +27,7 @@ from airflow_provider_xbackup.http.tokens import Token, TokenSource
 BLOCK = 1 << 20
 """Bytes read at a time from a download."""
 
+_READ_AT_ONCE = 256 << 10
 _LARGEST_BODY = 16 << 20
 
 
@@ -92,14 +93,29 @@ class Stream:
 
         :raises ConnectionFailedError: when it breaks off before its announced end, or stalls
         """
-        while True:
+        block, failure = bytearray(), None
+        more = True
+        while more:
             try:
-                block: bytes = self.response.raw.read(BLOCK, decode_content=False)
+                piece = self._read_some(BLOCK - len(block))
             except (HTTPError, OSError) as error:
-                raise ConnectionFailedError(f"The download broke off ({_reason(error)}).") from None
-            if not block:
-                return
-            yield block
+                piece, failure = b"", error
+            block += piece
+            more = bool(piece)
+            # What came before a break counts: a resumed download goes on behind it.
+            if block and (len(block) >= BLOCK or not more):
+                yield bytes(block)
+                block.clear()
+        if failure is not None:
+            raise ConnectionFailedError(f"The download broke off ({_reason(failure)}).") from None
+
+    def _read_some(self, size: int) -> bytes:
+        """Read what is there, at most so much; nothing at the end only."""
+        raw = self.response.raw
+        # urllib3 before 2.2 reads whole blocks only, and loses the one in which a connection breaks.
+        read = getattr(raw, "read1", raw.read)
+        piece: bytes | None = read(min(size, _READ_AT_ONCE), decode_content=False)
+        return piece or b""
 
     def close(self) -> None:
         """Close the connection; a body that was not read to its end is given up."""

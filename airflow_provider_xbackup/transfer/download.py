@@ -30,8 +30,8 @@ TRIES = 5
 _REDIRECTS = 3
 _DECODED_AT_ONCE = 1 << 20
 _REPLACED = (
-    "The server's backup file changed while it was being downloaded: a newer backup of the tenant took its "
-    "place. Nothing was stored of this one."
+    "The server's backup file changed while it was being downloaded: a newer backup of the tenant took its place.",
+    "Nothing was stored of this one.",
 )
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)", re.IGNORECASE)
 
@@ -163,11 +163,11 @@ class Download:
             same_length = found and (known is None or found[2] in ("*", str(known)))
             if not found or int(found[1]) != resume.offset or not same_length or self._changed():
                 self._open.close()
-                raise ReplacedFileError(_REPLACED)
+                raise ReplacedFileError(*_REPLACED)
             return 0
         if self._changed() or self._open.remote.length != self.remote.length:
             self._open.close()
-            raise ReplacedFileError(_REPLACED)
+            raise ReplacedFileError(*_REPLACED)
         return resume.offset
 
     def _changed(self) -> bool:
@@ -232,7 +232,7 @@ def _opened(stream: Stream, read: Callable[[Answer], RemoteFile]) -> OpenFile:
     if stream.status == 416:
         # Only who resumes names a range: the file ends before it, so it is another.
         stream.close()
-        raise ReplacedFileError(_REPLACED)
+        raise ReplacedFileError(*_REPLACED)
     try:
         return OpenFile(read(stream.answer), stream)
     except ServiceError:

@@ -27,7 +27,18 @@ class DamagedZipError(BackupError):
 
 
 class RefusedFileError(BackupError):
-    """A file was served that is not the backup that was asked for. Earlier backups are untouched."""
+    """A file was served that is not the backup that was asked for. Earlier backups are untouched.
+
+    :param finding: what is wrong with the file
+    :param advice: what became of it, and what to do
+    """
+
+    def __init__(self, finding: str, advice: str = "") -> None:
+        super().__init__(finding, advice)
+        self.finding = finding
+
+    def __str__(self) -> str:
+        return " ".join(part for part in self.args if part)
 
 
 class StaleFileError(RefusedFileError):

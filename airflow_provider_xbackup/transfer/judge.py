@@ -22,6 +22,11 @@ CLOCK_LIMIT = timedelta(minutes=5)
 LATE_FILE = timedelta(hours=1)
 """How long after its job a file may still be written."""
 
+_RUN_AGAIN = (
+    "Nothing was stored. Run the DAG again: a new run asks for a new backup, once the 6 hours since the last one "
+    "are over. Until then, the creating task of this run, cleared, would find this same job."
+)
+
 
 def check_clock(theirs: datetime, ours: datetime) -> None:
     """Refuse to judge ages with a clock that is wrong.
@@ -56,22 +61,22 @@ def check_fresh(remote: RemoteFile, job: XrayBackupJob, ours: datetime) -> None:
         if ours > finished_at + COOLDOWN:
             raise ForeignFileError(
                 f"The server does not say when its file was written, and job {job.job_id} finished at "
-                f"{format_instant(finished_at)}: another backup may have replaced it since. "
-                "Clear the creating task to ask for a new backup."
+                f"{format_instant(finished_at)}: another backup may have replaced it since.",
+                _RUN_AGAIN,
             )
         return
     if written < job.requested_at - CLOCK_TOLERANCE:
         raise StaleFileError(
             f"The server's file was written at {format_instant(written)}, before job {job.job_id} was asked for "
-            f"at {format_instant(job.requested_at)}: it is an earlier backup. Nothing was stored. "
-            "The new file may appear in a few minutes."
+            f"at {format_instant(job.requested_at)}: it is an earlier backup.",
+            "Nothing was stored. The new file may appear in a few minutes.",
         )
     if written > finished_at + LATE_FILE + CLOCK_TOLERANCE:
         raise ForeignFileError(
             f"The server's file was written at {format_instant(written)}, long after job {job.job_id} finished at "
             f"{format_instant(finished_at)}: a later backup of the tenant took its place, and the one asked for "
-            "is gone. Nothing was stored. Clear the creating task to ask for a new backup; "
-            "two schedules for one tenant replace each other's files."
+            "is gone.",
+            f"{_RUN_AGAIN} Two schedules for one tenant replace each other's files.",
         )
 
 
@@ -88,8 +93,8 @@ def check_projects(found: frozenset[str], job: XrayBackupJob) -> None:
     if others:
         raise ForeignFileError(
             f"The server's file holds data of projects that job {job.job_id} did not ask for "
-            f"({', '.join(others[:5])}{', …' if len(others) > 5 else ''}): it is the backup of another request. "
-            "Nothing was stored. Clear the creating task to ask for a new backup."
+            f"({', '.join(others[:5])}{', …' if len(others) > 5 else ''}): it is the backup of another request.",
+            _RUN_AGAIN,
         )
 
 
@@ -107,8 +112,8 @@ def check_counts(entities: Mapping[str, int] | None, live: Mapping[str, int], jo
     if stored * 2 < live["tests"]:
         raise ForeignFileError(
             f"The server's file holds {stored} tests where Xray counts {live['tests']} right now: it is not the "
-            f"full backup that job {job.job_id} asked for. Nothing was stored. "
-            "Clear the creating task to ask for a new backup."
+            f"full backup that job {job.job_id} asked for.",
+            _RUN_AGAIN,
         )
 
 

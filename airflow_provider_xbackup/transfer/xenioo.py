@@ -120,7 +120,9 @@ class XeniooTransfer:
 
     @property
     def _key(self) -> str:
-        return repr((self.vault.url, self.account, self.client.endpoint.url, *_task_of(self.producer)))
+        # Spooled bytes are encoded already: other keys or another format need other bytes.
+        encoding = (self.compress, sorted(self.recipients))
+        return repr((self.vault.url, self.account, self.client.endpoint.url, encoding, *_task_of(self.producer)))
 
 
 def _task_of(producer: Producer) -> tuple[str | None, str | None, str | None, int | None]:

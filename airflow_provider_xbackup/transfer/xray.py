@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from tenacity import RetryCallState, Retrying, before_sleep_log, retry_if_exception_type
-from tenacity.wait import wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, retry_if_exception_type
+from tenacity.wait import wait_exponential, wait_random
 
 from airflow_provider_xbackup.errors import BackupError, InvalidArgumentError
 from airflow_provider_xbackup.http.errors import ConnectionFailedError
@@ -29,6 +29,7 @@ from airflow_provider_xbackup.services.xray import (
 from airflow_provider_xbackup.transfer.download import Download
 from airflow_provider_xbackup.transfer.errors import (
     DamagedZipError,
+    ForeignFileError,
     IncompleteBackupError,
     ReplacedFileError,
     StaleFileError,
@@ -114,8 +115,8 @@ class XrayTransfer:
         if stored.manifest.condition.state == "incomplete":
             raise IncompleteBackupError(
                 f"The backup {stored.backup_id} is stored without its attachments, which were asked for: "
-                f"{' '.join(stored.manifest.condition.reasons)} The data is safe. "
-                "Ask for a new backup once the cause is gone."
+                f"{' '.join(stored.manifest.condition.reasons)} The data is safe. Run the DAG again once the "
+                "cause is gone: a new run asks for a new backup; clearing this run's tasks finds this one again."
             )
         return stored
 
@@ -188,6 +189,9 @@ class XrayTransfer:
             self._persistently(add)
         except FileNotAvailableError as error:
             return str(error)
+        except (StaleFileError, ForeignFileError) as error:
+            # The data has passed as the job's own. That its attachments are gone is no reason to lose it.
+            return error.finding
         return ""
 
     def _judge(self, report: ZipReport) -> None:
@@ -213,8 +217,8 @@ class XrayTransfer:
             if any(one.role == data.role and one.sha256 == data.sha256 for one in earlier.manifest.artifacts):
                 raise StaleFileError(
                     f"The server's file equals that of the earlier backup {earlier.backup_id} byte for byte, and "
-                    "nothing proves that it is new: it is probably that backup's file. Nothing was stored. If "
-                    "the tenant really did not change, set accept_identical=True."
+                    "nothing proves that it is new: it is probably that backup's file.",
+                    "Nothing was stored. If the tenant really did not change, set accept_identical=True.",
                 )
 
     def _condition(self, draft: Draft, report: ZipReport, missing: str) -> Condition:
@@ -259,9 +263,9 @@ class XrayTransfer:
     def _persistently(self, take: Callable[[], T]) -> T:
         retrying = Retrying(
             retry=retry_if_exception_type((*_NOT_THERE_YET, *_BROKEN)),
-            wait=wait_exponential_jitter(initial=1, max=60),
+            wait=wait_exponential(multiplier=1, max=60) + wait_random(0, 1),
             stop=self._enough,
-            before_sleep=before_sleep_log(log, logging.WARNING),
+            before_sleep=_tell,
             reraise=True,
         )
         taken: T = retrying(take)
@@ -273,6 +277,11 @@ class XrayTransfer:
         if isinstance(error, _NOT_THERE_YET):
             return (state.seconds_since_start or 0.0) >= self.patience.total_seconds()
         return state.attempt_number >= BROKEN_TRIES
+
+
+def _tell(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    log.warning("%s The file is asked for again in %.0f s.", error, state.upcoming_sleep)
 
 
 def _sizes(artifacts: Iterable[StoredArtifact]) -> dict[str, int]:
