@@ -50,6 +50,8 @@ class AsyncClient:
             # With trust_env, aiohttp would take credentials from a netrc file of the worker.
             trust_env=False,
         )
+        # By itself, aiohttp would send a GET again that the server has seen; the policy alone decides that.
+        self._session._retry_connection = False
 
     async def call(self, request: Request) -> Answer:
         """Send a request, with the retries it allows, and read the answer completely.

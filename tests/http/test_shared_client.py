@@ -1,0 +1,142 @@
+"""One session, one token and one budget for all who wait on an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+
+from airflow_provider_xbackup.http import throttle
+from airflow_provider_xbackup.http.aio import shared_client
+from airflow_provider_xbackup.http.endpoint import Endpoint
+from airflow_provider_xbackup.http.throttle import RateLimit
+from airflow_provider_xbackup.services import xray
+
+STATUS = xray.status_request("x")
+BUDGET = {"requests": 100, "period": 1.0}
+
+
+async def test_many_calls_at_once_share_one_login(sim, login):
+    async def one():
+        async with shared_client(Endpoint(sim.url), login(sim.url), **BUDGET) as client:
+            return client, (await client.call(STATUS)).status
+
+    async with shared_client(Endpoint(sim.url), login(sim.url), **BUDGET) as mine:
+        results = await asyncio.gather(*(one() for _ in range(20)))
+    assert {id(client) for client, _ in results} == {id(mine)}
+    assert {status for _, status in results} == {404}
+    assert len(sim.journal.entries("/authenticate")) == 1
+
+
+async def test_the_last_user_closes_it_and_the_next_gets_another(sim, login):
+    endpoint = Endpoint(sim.url)
+    async with shared_client(endpoint, login(sim.url), **BUDGET) as first:
+        async with shared_client(endpoint, login(sim.url), **BUDGET) as second:
+            assert second is first
+        assert not first._session.closed
+    assert first._session.closed
+    async with shared_client(endpoint, login(sim.url), **BUDGET) as third:
+        assert third is not first
+        assert (await third.call(STATUS)).status == 404
+
+
+async def test_a_user_that_fails_or_is_cancelled_leaves_it_to_the_others(sim, login):
+    endpoint = Endpoint(sim.url)
+    entered = asyncio.Event()
+
+    async def wait_for_ever():
+        async with shared_client(endpoint, login(sim.url), **BUDGET):
+            entered.set()
+            await asyncio.Event().wait()
+
+    async with shared_client(endpoint, login(sim.url), **BUDGET) as client:
+        waiting = asyncio.create_task(wait_for_ever())
+        await entered.wait()
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        with pytest.raises(ZeroDivisionError):
+            async with shared_client(endpoint, login(sim.url), **BUDGET):
+                raise ZeroDivisionError
+        assert (await client.call(STATUS)).status == 404
+    assert client._session.closed
+
+
+async def test_another_way_to_the_same_host_is_another_client(sim, login, small_server):
+    proxy = small_server(status=404)
+    endpoints = [Endpoint(sim.url), Endpoint(sim.url, proxy=proxy.url), Endpoint(sim.url, verify=False)]
+    async with (
+        shared_client(endpoints[0], login(sim.url), **BUDGET) as one,
+        shared_client(endpoints[1], login(sim.url), **BUDGET) as two,
+        shared_client(endpoints[2], login(sim.url), **BUDGET) as three,
+        shared_client(endpoints[0], login(sim.url, secret="other"), **BUDGET) as four,
+    ):
+        assert len({id(client) for client in (one, two, three, four)}) == 4
+
+
+def test_every_event_loop_has_its_own(sim, login):
+    async def use():
+        async with shared_client(Endpoint(sim.url), login(sim.url), **BUDGET) as client:
+            await client.call(STATUS)
+            return client
+
+    first, second = asyncio.run(use()), asyncio.run(use())
+    assert first is not second
+    assert len(sim.journal.entries("/authenticate")) == 1
+
+
+class Clock:
+    """A clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.held: asyncio.Event | None = None
+
+    def monotonic(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        until = self.now + seconds
+        if self.held is not None:
+            await self.held.wait()
+        await asyncio.sleep(0)
+        self.now = max(self.now, until)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The clock that the limit lives by."""
+    clock = Clock()
+    monkeypatch.setattr(throttle, "time", clock)
+    monkeypatch.setattr(throttle, "asyncio", SimpleNamespace(Lock=asyncio.Lock, sleep=clock.sleep))
+    return clock
+
+
+async def turns(limit, clock, count):
+    async def take():
+        await limit.turn()
+        return clock.now
+
+    return sorted(await asyncio.gather(*(take() for _ in range(count))))
+
+
+@pytest.mark.parametrize(("count", "period"), [(1, 5.0), (3, 10.0), (7, 1.0)])
+async def test_no_period_holds_more_turns_than_the_budget(clock, count, period):
+    taken = await turns(RateLimit(count, period), clock, 5 * count)
+    assert taken[:count] == [0.0] * count
+    assert all(later - earlier >= period for earlier, later in zip(taken, taken[count:], strict=False))
+
+
+async def test_who_is_cancelled_while_waiting_takes_no_turn_and_frees_none(clock):
+    limit = RateLimit(2, 10.0)
+    taken = await turns(limit, clock, 2)
+    clock.held = asyncio.Event()
+    waiting = [asyncio.create_task(limit.turn()) for _ in range(3)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    clock.held = None
+    taken += await turns(limit, clock, 6)
+    assert all(later - earlier >= 10.0 for earlier, later in zip(taken, taken[2:], strict=False))
