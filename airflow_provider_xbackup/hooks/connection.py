@@ -171,11 +171,12 @@ def _read_proxy(extra: Mapping[str, Any]) -> str | None:
     value = str(extra.get("proxy") or "").strip()
     if not value:
         return None
-    parts = None
-    with contextlib.suppress(ValueError):
+    try:
         parts = urlsplit(value)
-        _ = parts.port
-    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
         # The value is not quoted: it may hold a password.
         raise InvalidArgumentError(
             "The connection's extra 'proxy' is no URL of an HTTP proxy. Write it as http://host:port."
