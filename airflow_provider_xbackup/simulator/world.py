@@ -6,8 +6,8 @@ from airflow_provider_xbackup.simulator.bots import Bots
 from airflow_provider_xbackup.simulator.clock import Clock
 from airflow_provider_xbackup.simulator.fault_book import FaultBook
 from airflow_provider_xbackup.simulator.journal import Journal
+from airflow_provider_xbackup.simulator.links import Links
 from airflow_provider_xbackup.simulator.settings import SimulatorSettings
-from airflow_provider_xbackup.simulator.storage import Links
 from airflow_provider_xbackup.simulator.tenants import Tenants
 from airflow_provider_xbackup.simulator.tokens import JwtIssuer, OpaqueTokens
 
