@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import Any
+
+import pytest
+
+from airflow_provider_xbackup.hooks.xray import XrayHook
+from airflow_provider_xbackup.services.xray import XrayBackupRequest
+from airflow_provider_xbackup.simulator import Simulator
+from airflow_provider_xbackup.triggers.xray import XrayBackupTrigger
+
+STATUS = "/status$"
+
+
+def trigger(job_id: str, **arguments: Any) -> XrayBackupTrigger:
+    defaults = {
+        "xray_conn_id": "acme",
+        "account": "acme",
+        "poll_interval": 0.01,
+        "deadline": time.time() + 60,
+        "outage_tolerance": 60.0,
+    }
+    return XrayBackupTrigger(job_id=job_id, **defaults | arguments)
+
+
+async def events(one: XrayBackupTrigger) -> list[dict[str, Any]]:
+    return [event.payload async for event in one.run()]
+
+
+@pytest.fixture
+def running(sim: Simulator) -> str:
+    sim.settings.xray.job_seconds = 3600
+    return XrayHook("acme").create_backup(XrayBackupRequest()).job_id
+
+
+@pytest.fixture
+def done(sim: Simulator) -> str:
+    return XrayHook("acme").create_backup(XrayBackupRequest()).job_id
+
+
+def test_it_comes_back_from_airflows_database_as_it_went_in():
+    before = trigger("34a4")
+
+    path, arguments = before.serialize()
+    again = XrayBackupTrigger(**json.loads(json.dumps(arguments)))
+
+    assert path == "airflow_provider_xbackup.triggers.xray.XrayBackupTrigger"
+    assert again.serialize() == before.serialize()
+
+
+def test_what_airflow_stores_of_it_are_primitives(sim: Simulator):
+    assert all(type(value) in (str, int, float) for value in trigger("34a4").serialize()[1].values())
+
+
+async def test_what_airflow_stores_of_it_holds_no_secret_even_after_it_ran(sim: Simulator, done: str):
+    one = trigger(done)
+
+    await events(one)
+
+    assert "demo-secret" not in repr(one.serialize())
+    assert "demo-client" not in repr(one.serialize())
+
+
+async def test_a_done_job_is_one_event_with_its_end(sim: Simulator, done: str):
+    (event,) = await events(trigger(done))
+
+    assert (event["status"], event["job_id"]) == ("success", done)
+    assert event["finished_at"].endswith("Z")
+    assert "acme" in event["message"]
+
+
+async def test_it_polls_until_the_job_is_done(sim: Simulator, done: str):
+    working = {"action": "status", "status": 200, "content_type": "application/json"}
+    sim.add_fault(path=STATUS, **working, body='{"status": "working"}', times=3)
+
+    (event,) = await events(trigger(done))
+
+    assert event["status"] == "success"
+    assert len(sim.journal.entries(path="/status")) == 4
+
+
+async def test_a_job_that_never_ends_is_a_timeout(sim: Simulator, running: str):
+    (event,) = await events(trigger(running, deadline=time.time() + 0.1))
+
+    assert event["status"] == "timeout"
+    assert "clear this sensor" in event["message"]
+
+
+async def test_a_deadline_that_has_passed_while_the_triggerer_was_down_is_a_timeout(sim: Simulator, running: str):
+    (event,) = await events(trigger(running, deadline=time.time() - 10))
+
+    assert event["status"] == "timeout"
+
+
+async def test_a_failed_job_is_an_error_event(sim: Simulator, running: str):
+    sim.settings.xray.final_word = "failed"
+    sim.finish_jobs()
+
+    (event,) = await events(trigger(running))
+
+    assert event["status"] == "error"
+    assert "ended as 'failed'" in event["message"]
+
+
+async def test_a_connection_that_is_gone_is_an_error_event(sim: Simulator, running: str):
+    (event,) = await events(trigger(running, xray_conn_id="nobody"))
+
+    assert event["status"] == "error"
+    assert "nobody" in event["message"]
+
+
+async def test_an_outage_is_borne_and_then_told(sim: Simulator, running: str):
+    sim.add_fault(path=STATUS, action="status", status=503, times=None)
+
+    (event,) = await events(trigger(running, outage_tolerance=0.05))
+
+    assert event["status"] == "error"
+    assert "gone on" in event["message"]
+
+
+async def test_triggers_of_one_connection_share_one_token(sim: Simulator, done: str):
+    from airflow_provider_xbackup.http import tokens
+
+    tokens._cache.clear()
+    sim.journal.clear()
+
+    both = await asyncio.gather(events(trigger(done)), events(trigger(done)))
+
+    assert [event["status"] for (event,) in both] == ["success", "success"]
+    assert len(sim.journal.entries(path="/authenticate")) == 1
+
+
+async def test_triggers_share_one_new_token_after_the_old_one_was_revoked(sim: Simulator, done: str):
+    sim.revoke_tokens()
+    sim.journal.clear()
+
+    await asyncio.gather(*(events(trigger(done)) for _ in range(4)))
+
+    assert len(sim.journal.entries(path="/authenticate")) == 1
+
+
+async def test_a_cancelled_trigger_leaves_no_session_open(sim: Simulator, running: str):
+    task = asyncio.create_task(events(trigger(running)))
+    while not sim.journal.entries(path="/status"):
+        await asyncio.sleep(0.01)
+
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+@pytest.mark.parametrize(("poll_interval", "first"), [(30.0, 2.0), (0.5, 0.5)])
+def test_the_first_questions_come_soon_and_the_later_ones_at_the_interval(poll_interval: float, first: float):
+    pauses = trigger("34a4", poll_interval=poll_interval, deadline=time.time() + 10_000)._pauses()
+
+    seen = [next(pauses) for _ in range(10)]
+
+    assert 0.9 * first <= seen[0] <= 1.1 * first
+    assert 0.9 * poll_interval <= seen[-1] <= 1.1 * poll_interval
