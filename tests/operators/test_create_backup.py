@@ -248,7 +248,7 @@ def test_a_running_job_of_somebody_else_is_waited_for_like_a_cooldown(sim: Simul
 
 
 def test_an_answer_that_never_came_is_an_error_and_the_request_is_not_repeated(sim: Simulator):
-    sim.add_fault(action="drop_answer", **{"path": "/api/v2/backup$", "method": "POST"})
+    sim.add_fault(action="drop_answer", path="/api/v2/backup$", method="POST")
 
     with pytest.raises(XBackupError, match="not known"):
         create()
@@ -257,7 +257,7 @@ def test_an_answer_that_never_came_is_an_error_and_the_request_is_not_repeated(s
 
 
 def test_the_retry_after_a_lost_answer_meets_the_cooldown_and_waits(sim: Simulator):
-    sim.add_fault(action="drop_answer", **{"path": "/api/v2/backup$", "method": "POST"})
+    sim.add_fault(action="drop_answer", path="/api/v2/backup$", method="POST")
     with pytest.raises(XBackupError):
         create()
 

@@ -144,7 +144,7 @@ async def test_triggers_share_one_new_token_after_the_old_one_was_revoked(sim: S
 
 async def test_a_cancelled_trigger_leaves_no_session_open(sim: Simulator, running: str):
     task = asyncio.create_task(events(trigger(running)))
-    while not sim.journal.entries(path="/status"):
+    while not sim.journal.entries(path="/status"):  # noqa: ASYNC110 - the journal has no event to await
         await asyncio.sleep(0.01)
 
     task.cancel()
