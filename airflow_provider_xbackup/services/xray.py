@@ -387,6 +387,13 @@ def read_status(answer: Answer, job_id: str) -> JobStatus:
             "and jobs of another tenant or region are unknown to it. Check the connection's host; "
             "clear the creating task to ask for a new backup."
         )
+    if answer.status == 404 and not is_foreign_page(answer):
+        # The host has taken the job on, so the address is right: something in between has answered.
+        raise UnreadableAnswerError(
+            f"A 404 came without Xray's words for an unknown job ({describe(answer)}): a proxy or gateway in "
+            "between has probably answered. It may pass by itself; if it stays, check the host in the Airflow "
+            "connection."
+        )
     if answer.status != 200:
         raise refusal(answer, "asking for the state of a backup job")
     values = json_object(answer, "the state of a backup job")

@@ -167,6 +167,7 @@ class TestTokens:
         assert "demo-secret" not in f"{source.key}{token_module._cache!r}{vars(source)!r}"
 
 
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 class TestTls:
     def test_a_private_authority_is_refused_with_the_way_out(self, small_server, certificate, call):
         server = small_server(tls=certificate.context)

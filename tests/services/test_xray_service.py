@@ -18,7 +18,6 @@ from airflow_provider_xbackup.services.errors import (
     FileNotAvailableError,
     JobFailedError,
     JobNotFoundError,
-    NotFoundError,
     RefusedRequestError,
     ServerFaultError,
     SpentLinkError,
@@ -348,9 +347,11 @@ class TestStatus:
             xray.read_status(reply(404, {"error": "job not found."}), "x")
         assert not caught.value.retryable
 
-    def test_a_404_that_speaks_of_no_job_is_a_wrong_address(self, reply):
-        with pytest.raises(NotFoundError, match="Check host and path"):
-            xray.read_status(reply(404, b"Cannot GET /api"), "x")
+    @pytest.mark.parametrize("body", [b"", b"Cannot GET /api", {}, {"error": None}, b"not found"])
+    def test_a_404_that_speaks_of_no_job_is_somebody_elses_and_may_pass(self, reply, body):
+        with pytest.raises(UnreadableAnswerError, match="in between") as caught:
+            xray.read_status(reply(404, body), "x")
+        assert caught.value.retryable
 
     def test_an_id_cannot_leave_its_place_in_the_path(self):
         assert xray.status_request("../a?b").path == "/api/v2/backup/..%2Fa%3Fb/status"
