@@ -1,0 +1,434 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyrage
+import pytest
+import zstandard
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import TaskDeferred
+from stand_in import files_of, make_context, objects
+
+from airflow_provider_xbackup.assets import backup_asset
+from airflow_provider_xbackup.exceptions import XBackupError, XBackupFailError
+from airflow_provider_xbackup.simulator import Simulator
+from airflow_provider_xbackup.transfers.xenioo_to_object_storage import XeniooToObjectStorageOperator
+from airflow_provider_xbackup.vault import Vault
+
+GET = "/bots/backup$"
+Store = Callable[..., Any]
+
+
+def operator(vault: Vault, /, **arguments: Any) -> XeniooToObjectStorageOperator:
+    defaults = {"task_id": "store", "vault": str(vault.url), "xenioo_conn_id": "welcome"}
+    return XeniooToObjectStorageOperator(**defaults | arguments)
+
+
+@pytest.fixture(autouse=True)
+def private_spool(spool_dir: Path) -> None:
+    """No test spools where another does."""
+
+
+@pytest.fixture
+def store(sim: Simulator, vault: Vault) -> Store:
+    def store(context: Any = None, **arguments: Any) -> Any:
+        result = operator(vault, **arguments).execute(context or make_context())
+        return vault.find("xenioo", result["account"], result["backup_id"])
+
+    return store
+
+
+@pytest.fixture
+def content(sim: Simulator) -> bytes:
+    """The bot's backup, as its server has it."""
+    return sim._world.bots.find("welcome").content
+
+
+def calls(sim: Simulator) -> int:
+    return len(sim.journal.entries(path="/bots/backup"))
+
+
+def break_vault(vault: Vault) -> Callable[[], None]:
+    """Let uploads of the bot fail, though the vault can be written and listed; returns what repairs it."""
+    folder = Path(vault.url.prefix) / "xenioo" / "welcome"
+    folder.parent.mkdir(parents=True)
+    folder.write_text("in the way")
+    return folder.unlink
+
+
+# Whole
+
+
+def test_the_stored_bytes_are_those_the_bot_handed_out(store: Store, content: bytes, vault: Vault):
+    assert files_of(vault, store()) == {"bot": content}
+
+
+def test_the_manifest_says_what_was_stored_and_who_made_it(sim: Simulator, store: Store, content: bytes):
+    manifest = store(make_context(dag_id="d", run_id="r", task_id="t")).manifest
+
+    (artifact,) = manifest.artifacts
+    assert (artifact.role, artifact.size, artifact.media_type) == ("bot", len(content), "application/json")
+    assert artifact.sha256 == hashlib.sha256(content).hexdigest()
+    assert (manifest.kind, manifest.condition.state) == ("full", "ok")
+    assert (manifest.producer.dag_id, manifest.producer.run_id, manifest.producer.task_id) == ("d", "r", "t")
+    assert "welcome-token" not in json.dumps(manifest.to_dict())
+
+
+def test_the_id_is_the_instant_of_the_answer_and_the_digest_of_the_bytes(store: Store, content: bytes):
+    before = datetime.now(UTC).replace(microsecond=0)
+
+    backup = store()
+
+    assert before <= backup.instant <= datetime.now(UTC)
+    assert backup.backup_id.endswith(f"-full-{hashlib.sha256(content).hexdigest()[:8]}")
+
+
+def test_compressed_bytes_come_back_as_they_were(store: Store, content: bytes, vault: Vault):
+    backup = store(compress=True)
+
+    stored = files_of(vault, backup)["bot"]
+    assert backup.manifest.artifacts[0].name.endswith(".json.zst")
+    assert zstandard.ZstdDecompressor().decompressobj().decompress(stored) == content
+    assert len(stored) < len(content)
+
+
+def test_compressed_and_encrypted_bytes_come_back_as_they_were(store: Store, content: bytes, vault: Vault):
+    key = pyrage.x25519.Identity.generate()
+
+    backup = store(compress=True, encrypt_to=str(key.to_public()))
+
+    packed = pyrage.decrypt(files_of(vault, backup)["bot"], [key])
+    assert zstandard.ZstdDecompressor().decompressobj().decompress(packed) == content
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        pytest.param("backup_content_length", False, id="chunked"),
+        pytest.param("backup_gzip", True, id="gzip in spite of identity"),
+        pytest.param("backup_content_type", "application/octet-stream", id="another type"),
+    ],
+)
+def test_however_the_backup_is_handed_out_its_bytes_are_stored(
+    sim: Simulator, store: Store, content: bytes, vault: Vault, setting: str, value: Any
+):
+    setattr(sim.settings.xenioo, setting, value)
+
+    assert files_of(vault, store()) == {"bot": content}
+
+
+def test_keys_in_the_place_of_a_token_work_as_well(sim: Simulator, connect: Any, store: Store, content: bytes):
+    keys = {"account_api_key": "demo-account", "bot_api_key": "welcome-key", "bot_api_secret": "welcome-secret"}
+    connect("keyed", conn_type="xenioo", host=sim.xenioo_url("welcome"), extra=json.dumps(keys))
+
+    assert store(xenioo_conn_id="keyed").manifest.artifacts[0].size == len(content)
+
+
+def test_the_asset_event_of_the_outlet_describes_the_backup(store: Store):
+    asset, context = backup_asset("xenioo", "welcome"), make_context()
+
+    backup = store(context, outlets=[asset])
+
+    assert context["outlet_events"][asset].extra["backup_id"] == backup.backup_id
+
+
+# The hour
+
+THROTTLES = [
+    pytest.param(429, "Too many requests", id="429"),
+    pytest.param(400, "This API can be called once per hour for each bot.", id="400 that says so"),
+    pytest.param(403, "Only one call an hour is allowed.", id="403 that says so"),
+]
+
+
+@pytest.fixture
+def spent(sim: Simulator, store: Store) -> Simulator:
+    """A simulator whose bot has spent its hour in another run."""
+    store(make_context(run_id="an earlier run"))
+    return sim
+
+
+def answer_early_calls(sim: Simulator, status: int, error: str) -> None:
+    sim.configure({"xenioo": {"throttled": {"status": status, "body": json.dumps({"error": error})}}})
+
+
+@pytest.mark.parametrize(("status", "error"), THROTTLES)
+def test_an_hour_that_is_not_over_is_waited_for_without_a_worker(
+    spent: Simulator, vault: Vault, status: int, error: str
+):
+    answer_early_calls(spent, status, error)
+
+    with pytest.raises(TaskDeferred) as deferred:
+        operator(vault).execute(make_context())
+
+    wait = deferred.value.trigger.moment - datetime.now(UTC)
+    assert deferred.value.method_name == "try_again"
+    assert timedelta(minutes=59) < wait <= timedelta(minutes=61)
+
+
+@pytest.mark.parametrize(("status", "error"), THROTTLES)
+def test_an_hour_that_is_not_over_skips_where_that_is_wanted(
+    spent: Simulator, vault: Vault, status: int, error: str
+):
+    answer_early_calls(spent, status, error)
+
+    with pytest.raises(AirflowSkipException, match="welcome"):
+        operator(vault, on_cooldown="skip").execute(make_context())
+
+
+@pytest.mark.parametrize(("status", "error"), THROTTLES)
+def test_an_hour_that_is_not_over_fails_where_that_is_wanted(
+    spent: Simulator, vault: Vault, status: int, error: str
+):
+    answer_early_calls(spent, status, error)
+
+    with pytest.raises(AirflowFailException, match="welcome"):
+        operator(vault, on_cooldown="fail").execute(make_context())
+
+
+def test_the_instant_is_the_servers_where_it_names_one(spent: Simulator, vault: Vault):
+    spent.settings.xenioo.throttled_retry_after = True
+    spent.advance(1800)
+
+    with pytest.raises(TaskDeferred) as deferred:
+        operator(vault).execute(make_context())
+
+    assert deferred.value.trigger.moment - datetime.now(UTC) < timedelta(minutes=32)
+
+
+def test_after_the_hour_the_backup_is_taken(spent: Simulator, vault: Vault):
+    with pytest.raises(TaskDeferred) as deferred:
+        operator(vault).execute(make_context())
+    spent.advance(3600)
+
+    operator(vault).try_again(make_context(), "now", **deferred.value.kwargs)
+
+    assert len(list(vault.backups())) == 2
+
+
+def test_a_refusal_that_says_nothing_is_waited_for_once(spent: Simulator, vault: Vault):
+    answer_early_calls(spent, 400, "No.")
+    with pytest.raises(TaskDeferred) as deferred:
+        operator(vault).execute(make_context())
+
+    with pytest.raises(XBackupFailError, match=r"did not say why.*the answer is the same"):
+        operator(vault).try_again(make_context(), "now", **deferred.value.kwargs)
+
+
+def test_a_refused_token_is_no_cooldown(sim: Simulator, connect: Any, vault: Vault):
+    connect("wrong", conn_type="xenioo", host=sim.xenioo_url("welcome"), password="not-the-token")
+
+    with pytest.raises(XBackupFailError, match=r"wrong.*token"):
+        operator(vault, xenioo_conn_id="wrong").execute(make_context())
+
+
+# Answers that cannot be used
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param({"action": "status", "status": 200, "body": ""}, id="nothing"),
+        pytest.param({"action": "html", "status": 200}, id="a page"),
+        pytest.param({"action": "reset", "after_bytes": 1000}, id="broken off"),
+        pytest.param({"action": "truncate", "after_bytes": 1000}, id="truncated"),
+        pytest.param({"action": "status", "status": 500, "processed": True}, id="5xx"),
+    ],
+)
+def test_an_answer_that_cannot_be_used_fails_and_its_hour_is_respected(
+    sim: Simulator, vault: Vault, spool_dir: Path, fault: dict[str, Any]
+):
+    sim.add_fault(path=GET, **fault, times=None)
+    with pytest.raises(XBackupError, match="welcome"):
+        operator(vault).execute(make_context())
+    sim.journal.clear()
+
+    with pytest.raises(TaskDeferred):
+        operator(vault).execute(make_context(try_number=2))
+
+    assert calls(sim) == 0
+    assert objects(vault) == []
+
+
+def test_an_answer_that_never_came_is_not_asked_for_again_in_the_same_try(sim: Simulator, vault: Vault):
+    sim.add_fault(path=GET, action="drop_answer", times=None)
+
+    with pytest.raises(XBackupError, match="not known"):
+        operator(vault).execute(make_context())
+
+    assert calls(sim) == 1
+
+
+# Bytes in hand
+
+
+def test_a_vault_that_cannot_be_written_fails_before_the_hour_is_spent(
+    sim: Simulator, tmp_path: Path, vault: Vault
+):
+    (tmp_path / "vault").write_text("no folder")
+
+    with pytest.raises(XBackupError, match="welcome"):
+        operator(vault).execute(make_context())
+
+    assert calls(sim) == 0
+
+
+def test_an_upload_that_fails_twice_is_done_in_the_end_without_a_second_call(
+    sim: Simulator, store: Store, vault: Vault, content: bytes
+):
+    repair = break_vault(vault)
+    for try_number in (1, 2):
+        with pytest.raises(XBackupError, match="welcome"):
+            operator(vault).execute(make_context(try_number=try_number))
+        assert calls(sim) == 1
+    repair()
+
+    backup = store(make_context(try_number=3))
+
+    assert files_of(vault, backup) == {"bot": content}
+    assert calls(sim) == 1
+
+
+def test_what_is_safe_in_the_vault_lies_in_the_spool_no_more(store: Store, spool_dir: Path):
+    store()
+
+    assert not [path for path in spool_dir.iterdir() if path.suffix != ".lost"]
+
+
+def test_what_lies_in_the_spool_is_encrypted_already(
+    sim: Simulator, vault: Vault, spool_dir: Path, content: bytes
+):
+    key = pyrage.x25519.Identity.generate()
+    break_vault(vault)
+
+    with pytest.raises(XBackupError):
+        operator(vault, encrypt_to=[str(key.to_public())]).execute(make_context())
+
+    (body,) = spool_dir.glob("*.body")
+    assert pyrage.decrypt(body.read_bytes(), [key]) == content
+
+
+def encrypted_to(number: int, keys: list[Any] = []) -> str:  # noqa: B006 - the same keys for all tests
+    while len(keys) <= number:
+        keys.append(pyrage.x25519.Identity.generate())
+    return str(keys[number].to_public())
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param({}, {"encrypt_to": [encrypted_to(0)]}, id="now encrypted"),
+        pytest.param({"encrypt_to": [encrypted_to(0)]}, {"encrypt_to": [encrypted_to(1)]}, id="another key"),
+        pytest.param({"encrypt_to": [encrypted_to(0)]}, {}, id="no more encrypted"),
+        pytest.param({}, {"compress": True}, id="now compressed"),
+    ],
+)
+def test_bytes_spooled_for_another_encoding_are_not_uploaded(
+    sim: Simulator, store: Store, vault: Vault, before: dict[str, Any], after: dict[str, Any]
+):
+    sim.settings.xenioo.cooldown_seconds = 0
+    repair = break_vault(vault)
+    with pytest.raises(XBackupError):
+        operator(vault, **before).execute(make_context())
+    repair()
+
+    (artifact,) = store(make_context(try_number=2), **after).manifest.artifacts
+
+    assert artifact.encryption == ("age" if "encrypt_to" in after else None)
+    assert artifact.compression == ("zstd" if "compress" in after else None)
+    assert calls(sim) == 2
+
+
+def test_the_order_of_the_keys_makes_no_other_encoding(sim: Simulator, store: Store, vault: Vault):
+    keys = [encrypted_to(0), encrypted_to(1)]
+    repair = break_vault(vault)
+    with pytest.raises(XBackupError):
+        operator(vault, encrypt_to=keys).execute(make_context())
+    repair()
+
+    store(make_context(try_number=2), encrypt_to=keys[::-1])
+
+    assert calls(sim) == 1
+
+
+def test_the_same_task_instance_within_the_hour_returns_what_it_stored(sim: Simulator, store: Store):
+    first = store(make_context(try_number=1))
+
+    second = store(make_context(try_number=2))
+
+    assert second.backup_id == first.backup_id
+    assert calls(sim) == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param({"run_id": "run 2"}, id="run"),
+        pytest.param({"task_id": "another"}, id="task"),
+        pytest.param({"map_index": 4}, id="map index"),
+        pytest.param({"dag_id": "another"}, id="DAG"),
+    ],
+)
+def test_another_task_instance_asks_for_a_backup_of_its_own(spent: Simulator, vault: Vault, other: dict[str, Any]):
+    spent.settings.xenioo.cooldown_seconds = 0
+    operator(vault).execute(make_context())
+    spent.journal.clear()
+
+    operator(vault).execute(make_context(**other))
+
+    assert calls(spent) == 1
+
+
+def test_another_accounts_answer_in_the_spool_is_not_taken(sim: Simulator, store: Store, vault: Vault):
+    repair = break_vault(vault)
+    with pytest.raises(XBackupError):
+        operator(vault).execute(make_context())
+    repair()
+
+    backup = store(make_context(), xenioo_conn_id="support")
+
+    assert files_of(vault, backup)["bot"] == sim._world.bots.find("support").content
+
+
+def test_a_spool_that_others_can_enter_is_refused_before_the_hour_is_spent(
+    sim: Simulator, vault: Vault, spool_dir: Path
+):
+    spool_dir.mkdir(mode=0o755)
+    spool_dir.chmod(0o755)
+
+    with pytest.raises(XBackupFailError, match="0700"):
+        operator(vault).execute(make_context())
+
+    assert calls(sim) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        pytest.param("account", "../x", "account", id="account that leads out"),
+        pytest.param("vault", "ftp://x/y", "ftp", id="vault of an unknown scheme"),
+        pytest.param("on_cooldown", "hope", "'wait', 'skip' or 'fail'", id="unknown choice"),
+        pytest.param("max_wait", "12 h", "max_wait", id="a wait in words"),
+        pytest.param("encrypt_to", ["AGE-SECRET-KEY-1QQ"], "encrypt_to", id="a private key"),
+        pytest.param("xenioo_conn_id", "", "connection id", id="empty connection id"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_when_parsed_and_with_the_same_words_when_rendered(
+    sim: Simulator, vault: Vault, name: str, value: Any, words: str
+):
+    with pytest.raises(XBackupFailError, match=words) as literal:
+        operator(vault, **{name: value})
+    task = operator(vault)
+    setattr(task, name, value)
+
+    with pytest.raises(XBackupFailError) as rendered:
+        task.execute(make_context())
+
+    assert str(rendered.value) == str(literal.value)
+    assert "SECRET-KEY-1QQ" not in str(literal.value)
+    assert calls(sim) == 0
