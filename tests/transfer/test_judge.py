@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import pickle
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from airflow_provider_xbackup.services.xray import RemoteFile, XrayBackupJob
+from airflow_provider_xbackup.transfer.errors import ClockError, ForeignFileError, RefusedFileError, StaleFileError
+from airflow_provider_xbackup.transfer.judge import (
+    check_clock,
+    check_counts,
+    check_fresh,
+    check_projects,
+    find_drops,
+)
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+DONE = NOON + timedelta(minutes=30)
+
+
+def job(**values: Any) -> XrayBackupJob:
+    return XrayBackupJob(**{"job_id": "34a4", "requested_at": NOON, "kind": "full", "finished_at": DONE} | values)
+
+
+def remote(last_modified: datetime | None) -> RemoteFile:
+    return RemoteFile(100, None, last_modified, NOON, True, None)
+
+
+@pytest.mark.parametrize(
+    ("last_modified", "error"),
+    [
+        pytest.param(NOON, None, id="at the request"),
+        pytest.param(DONE, None, id="at the end"),
+        pytest.param(NOON - timedelta(minutes=2), None, id="within the tolerance before"),
+        pytest.param(NOON - timedelta(minutes=2, seconds=1), StaleFileError, id="before"),
+        pytest.param(DONE + timedelta(hours=1, minutes=2), None, id="within the tolerance after"),
+        pytest.param(DONE + timedelta(hours=1, minutes=2, seconds=1), ForeignFileError, id="after"),
+    ],
+)
+def test_a_file_is_the_jobs_own_by_the_instant_it_was_written(
+    last_modified: datetime, error: type[Exception] | None
+):
+    if error is None:
+        check_fresh(remote(last_modified), job(), DONE)
+    else:
+        with pytest.raises(error):
+            check_fresh(remote(last_modified), job(), DONE)
+
+
+@pytest.mark.parametrize(
+    ("started", "ours"),
+    [
+        pytest.param(DONE, True, id="at once"),
+        pytest.param(DONE + timedelta(hours=6), True, id="before another job can have ended"),
+        pytest.param(DONE + timedelta(hours=6, seconds=1), False, id="later"),
+    ],
+)
+def test_without_an_instant_only_a_download_within_the_cooldown_is_the_jobs_own(started: datetime, ours: bool):
+    if ours:
+        check_fresh(remote(None), job(), started)
+    else:
+        with pytest.raises(ForeignFileError, match="does not say when"):
+            check_fresh(remote(None), job(), started)
+
+
+@pytest.mark.parametrize(
+    ("gap", "good"),
+    [(timedelta(minutes=5), True), (timedelta(minutes=-5), True), (timedelta(minutes=5, seconds=1), False)],
+)
+def test_ages_are_judged_with_a_good_clock_only(gap: timedelta, good: bool):
+    if good:
+        check_clock(NOON, NOON + gap)
+    else:
+        with pytest.raises(ClockError, match="ahead of"):
+            check_clock(NOON, NOON + gap)
+
+
+@pytest.mark.parametrize(
+    ("asked", "found", "ours"),
+    [
+        pytest.param(None, {"1", "2"}, True, id="all were asked for"),
+        pytest.param(("1", "2"), {"1", "2"}, True, id="those asked for"),
+        pytest.param(("1", "2"), {"1"}, True, id="fewer"),
+        pytest.param(("1", "2"), set(), True, id="none"),
+        pytest.param(("1",), {"1", "2"}, False, id="more"),
+        pytest.param(("1",), {"2"}, False, id="others"),
+    ],
+)
+def test_a_zip_holds_no_projects_that_nobody_asked_for(asked: Any, found: set[str], ours: bool):
+    if ours:
+        check_projects(frozenset(found), job(project_ids=asked))
+    else:
+        with pytest.raises(ForeignFileError):
+            check_projects(frozenset(found), job(project_ids=asked))
+
+
+@pytest.mark.parametrize(
+    ("stored", "live", "kind", "ours"),
+    [
+        pytest.param({"tests": 50}, {"tests": 100}, "full", True, id="half"),
+        pytest.param({"tests": 49}, {"tests": 100}, "full", False, id="under half"),
+        pytest.param({}, {"tests": 1}, "full", False, id="none"),
+        pytest.param({}, {"tests": 0}, "full", True, id="an empty tenant"),
+        pytest.param({}, {}, "full", True, id="no answer"),
+        pytest.param({}, {"testSets": 9}, "full", True, id="no answer about tests"),
+        pytest.param(None, {"tests": 100}, "full", True, id="content not read"),
+        pytest.param({}, {"tests": 100}, "partial", True, id="a partial"),
+        pytest.param({"tests": 300}, {"tests": 100}, "full", True, id="more than live"),
+    ],
+)
+def test_a_full_holds_at_least_half_the_tests_there_are(stored: Any, live: Any, kind: Any, ours: bool):
+    since = NOON if kind == "partial" else None
+    if ours:
+        check_counts(stored, live, job(kind=kind, modified_since=since))
+    else:
+        with pytest.raises(ForeignFileError):
+            check_counts(stored, live, job(kind=kind, modified_since=since))
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "max_drop", "expected"),
+    [
+        pytest.param({"tests": 50}, {"tests": 100}, 0.5, [], id="just what may fall"),
+        pytest.param({"tests": 49}, {"tests": 100}, 0.5, ["tests fell from 100 to 49"], id="more"),
+        pytest.param({}, {"tests": 100}, 0.5, ["tests fell from 100 to 0"], id="gone"),
+        pytest.param({"tests": 5}, {}, 0.5, [], id="new"),
+        pytest.param({"tests": 0}, {"tests": 0}, 0.0, [], id="none before"),
+        pytest.param({"tests": 99}, {"tests": 100}, 0.0, ["tests fell from 100 to 99"], id="nothing may fall"),
+        pytest.param({}, {"tests": 100}, 1.0, [], id="everything may fall"),
+    ],
+)
+def test_what_fell_too_far_is_named(now: Any, before: Any, max_drop: float, expected: list[str]):
+    assert list(find_drops(now, before, max_drop)) == expected
+
+
+FINAL = [
+    pytest.param(lambda: check_fresh(remote(None), job(), DONE + timedelta(days=1)), id="nothing proves it"),
+    pytest.param(lambda: check_fresh(remote(DONE + timedelta(days=1)), job(), DONE), id="a later one"),
+    pytest.param(lambda: check_projects(frozenset({"9"}), job(project_ids=("1",))), id="other projects"),
+    pytest.param(lambda: check_counts({}, {"tests": 9}, job()), id="too little"),
+]
+
+
+@pytest.mark.parametrize("judge", FINAL)
+def test_whoever_has_a_foreign_file_is_told_to_run_the_dag_again(judge: Any):
+    """Within the cooldown, a cleared task would find the very job whose file is gone."""
+    with pytest.raises(ForeignFileError) as refused:
+        judge()
+
+    assert "Run the DAG again" in str(refused.value)
+    assert "Clear the" not in str(refused.value)
+
+
+@pytest.mark.parametrize("judge", FINAL)
+def test_a_refusal_survives_pickling_with_its_finding_apart(judge: Any):
+    with pytest.raises(RefusedFileError) as refused:
+        judge()
+
+    again = pickle.loads(pickle.dumps(refused.value))
+
+    assert str(again) == str(refused.value)
+    assert again.finding == refused.value.finding
+    assert "Nothing was stored" not in again.finding
