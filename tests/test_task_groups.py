@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG, Asset, AssetAlias
+
+from airflow_provider_xbackup.exceptions import XBackupFailError
+from airflow_provider_xbackup.task_groups import xenioo_backup, xray_backup
+
+VAULT = "file:///srv/backups"
+
+pytestmark = pytest.mark.filterwarnings("ignore:Partial task group")
+
+
+@pytest.fixture
+def dag():
+    with DAG("flows", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+        yield dag
+
+
+def test_an_xray_flow_asks_waits_and_stores(dag: DAG):
+    xray_backup(vault=VAULT)
+
+    assert set(dag.task_ids) == {"xray_backup.create", "xray_backup.wait", "xray_backup.store"}
+    assert dag.get_task("xray_backup.create").downstream_task_ids == {"xray_backup.wait"}
+    assert dag.get_task("xray_backup.wait").downstream_task_ids == {"xray_backup.store"}
+
+
+def test_a_xenioo_flow_is_one_task(dag: DAG):
+    xenioo_backup(vault=VAULT)
+
+    assert set(dag.task_ids) == {"xenioo_backup.store"}
+
+
+def test_the_arguments_reach_the_tasks(dag: DAG):
+    xray_backup(
+        vault=VAULT,
+        account="acme",
+        project_ids=["1"],
+        modified_since="auto",
+        with_attachments=True,
+        on_cooldown="skip",
+        xray_conn_id="xray_acme",
+        deferrable=True,
+        poke_interval=7,
+        timeout=70,
+    )
+
+    create, wait, store = (dag.get_task(f"xray_backup.{name}") for name in ("create", "wait", "store"))
+    assert (create.project_ids, create.modified_since, create.on_cooldown) == (["1"], "auto", "skip")
+    assert create.with_attachments is True
+    assert {task.account for task in (create, wait, store)} == {"acme"}
+    assert {task.xray_conn_id for task in (create, wait, store)} == {"xray_acme"}
+    assert {create.vault, store.vault} == {VAULT}
+    assert (wait.deferrable, wait.poke_interval, wait.timeout) == (True, 7, 70)
+
+
+def test_what_is_not_given_keeps_the_defaults_of_the_operators(dag: DAG):
+    from airflow_provider_xbackup.sensors.xray import XrayBackupSensor
+
+    xray_backup(vault=VAULT)
+
+    plain = XrayBackupSensor(task_id="plain", job={"job_id": "1", "requested_at": "2026-01-01T00:00:00Z"})
+    wait = dag.get_task("xray_backup.wait")
+    assert (wait.deferrable, wait.poke_interval, wait.timeout, wait.pool) == (
+        plain.deferrable,
+        plain.poke_interval,
+        plain.timeout,
+        plain.pool,
+    )
+
+
+def test_the_pool_is_that_of_wait_and_store_and_never_of_create(dag: DAG):
+    xray_backup(vault=VAULT, pool="backups")
+
+    pools = {name: dag.get_task(f"xray_backup.{name}").pool for name in ("create", "wait", "store")}
+    assert pools == {"create": "default_pool", "wait": "backups", "store": "backups"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "uri"),
+    [
+        pytest.param({"account": "acme"}, "xbackup://xray/acme", id="account"),
+        pytest.param({"xray_conn_id": "xray_acme"}, "xbackup://xray/xray_acme", id="connection"),
+        pytest.param({}, "xbackup://xray/xray_default", id="default connection"),
+    ],
+)
+def test_a_flow_of_one_known_account_updates_its_asset(dag: DAG, arguments: dict[str, Any], uri: str):
+    xray_backup(vault=VAULT, **arguments)
+
+    (outlet,) = dag.get_task("xray_backup.store").outlets
+    assert isinstance(outlet, Asset)
+    assert outlet.uri == uri
+
+
+def test_a_flow_whose_account_is_known_later_updates_it_through_an_alias(dag: DAG):
+    xray_backup(vault=VAULT, account="{{ params.account }}")
+
+    (outlet,) = dag.get_task("xray_backup.store").outlets
+    assert isinstance(outlet, AssetAlias)
+
+
+def test_a_mapped_flow_updates_its_assets_through_an_alias(dag: DAG):
+    xray_backup.partial(vault=VAULT).expand_kwargs([{"account": "acme"}, {"account": "globex"}])
+    xenioo_backup.partial(vault=VAULT).expand_kwargs([{"account": "welcome"}, {"account": "support"}])
+
+    for flow in ("xray_backup", "xenioo_backup"):
+        (outlet,) = dag.get_task(f"{flow}.store").outlets
+        assert isinstance(outlet, AssetAlias)
+
+
+def test_rows_that_leave_arguments_out_keep_their_defaults(dag: DAG):
+    xray_backup.partial(vault=VAULT).expand_kwargs([{"account": "acme"}, {"account": "globex"}])
+
+    create = dag.get_task("xray_backup.create")
+    assert (create.project_ids, create.modified_since, create.on_cooldown) == (None, None, "wait")
+    assert create.xray_conn_id == "xray_default"
+
+
+def test_an_argument_that_any_row_brings_is_mapped(dag: DAG):
+    xray_backup.partial(vault=VAULT).expand_kwargs(
+        [{"account": "acme", "project_ids": ["1"]}, {"account": "globex", "project_ids": None}]
+    )
+
+    assert dag.get_task("xray_backup.create").project_ids is not None
+
+
+@pytest.mark.parametrize("name", ["pool", "deferrable", "poke_interval", "timeout"])
+def test_what_is_the_same_for_all_accounts_cannot_be_mapped(dag: DAG, name: str):
+    with pytest.raises(ValueError, match=rf"\.partial\({name}="):
+        xray_backup.partial(vault=VAULT).expand_kwargs([{"account": "acme", name: 1}, {"account": "b", name: 2}])
+
+
+def test_the_pool_of_a_bot_cannot_be_mapped(dag: DAG):
+    with pytest.raises(ValueError, match=r"\.partial\(pool="):
+        xenioo_backup.partial(vault=VAULT).expand_kwargs(
+            [{"account": "a", "pool": "x"}, {"account": "b", "pool": "y"}]
+        )
+
+
+def test_what_is_the_same_for_all_accounts_is_given_with_partial(dag: DAG):
+    xray_backup.partial(vault=VAULT, pool="backups", deferrable=True).expand_kwargs([{"account": "acme"}])
+
+    assert dag.get_task("xray_backup.wait").pool == "backups"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param({"vault": "/srv"}, id="vault"),
+        pytest.param({"vault": VAULT, "account": "a/b"}, id="account"),
+        pytest.param({"vault": VAULT, "project_ids": []}, id="project_ids"),
+        pytest.param({"vault": VAULT, "on_cooldown": "hope"}, id="on_cooldown"),
+    ],
+)
+def test_a_flow_that_cannot_be_meant_is_refused_when_the_dag_is_parsed(dag: DAG, arguments: dict[str, Any]):
+    with pytest.raises(XBackupFailError):
+        xray_backup(**arguments)
