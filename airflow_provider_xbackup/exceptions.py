@@ -16,6 +16,9 @@ from airflow_provider_xbackup.errors import BackupError
 class XBackupError(AirflowException):
     """The base of every error of this package. Unless it says otherwise, trying again may help."""
 
+    #: The plain error that this one tells of, where there is one.
+    error: BackupError | None = None
+
 
 class XBackupFailError(XBackupError, AirflowFailException):
     """A person has to change something first: the task fails at once, without the retries it has left."""
@@ -62,6 +65,10 @@ def _as_airflow_error(error: BackupError, about: str) -> XBackupError:
     from airflow_provider_xbackup.services.errors import CooldownError
 
     message = f"{about}: {error}"
+    told: XBackupError
     if isinstance(error, CooldownError):
-        return XBackupCooldownError(message, available_at=error.available_at, certain=error.certain)
-    return XBackupError(message) if error.retryable else XBackupFailError(message)
+        told = XBackupCooldownError(message, available_at=error.available_at, certain=error.certain)
+    else:
+        told = XBackupError(message) if error.retryable else XBackupFailError(message)
+    told.error = error
+    return told

@@ -113,18 +113,32 @@ class XrayCreateBackupOperator(BaseOperator):
 
     def _create(self, context: Context, *, give_up_at: datetime, refusals: int) -> dict[str, Any]:
         memory = JobMemory(context, self._asked_for)
-        job = self._running_or_fresh(memory.recall())
+        known = memory.recall()
+        job = self._running_or_fresh(known)
         if job is None:
             self._prepare_vault()
             try:
                 job = self._hook.create_backup(*self._request())
             except XBackupCooldownError as refusal:
+                if known is not None and self._may_have_just_ended(known):
+                    self.log.info("Picking up job %s, whose end the cooldown may be counted from.", known.job_id)
+                    return known.to_dict()
                 cooldown.handle(
                     refusal, self, on_cooldown=self.on_cooldown, give_up_at=give_up_at, refusals=refusals
                 )
-            memory.keep(job)
             self.log.info("Xray accepted the %s backup job %s.", job.kind, job.job_id)
+            memory.keep(job)
         return job.to_dict()
+
+    def _may_have_just_ended(self, job: XrayBackupJob) -> bool:
+        """Tell whether a long job may be the one that the service's refusal is about.
+
+        When it ended is not known, only that it has. If it was another's, the transfer finds out.
+        """
+        from airflow_provider_xbackup.services.xray import COOLDOWN, JobPhase
+
+        age = datetime.now(UTC) - job.requested_at
+        return age < 2 * COOLDOWN and self._phase(job) is JobPhase.SUCCEEDED
 
     def _running_or_fresh(self, job: XrayBackupJob | None) -> XrayBackupJob | None:
         """Return a remembered job whose file is to come, there, or stored; None to ask for a new one."""
@@ -133,7 +147,7 @@ class XrayCreateBackupOperator(BaseOperator):
         if job is None:
             return None
         age = datetime.now(UTC) - job.requested_at
-        phase = self._phase(job) if age < 4 * COOLDOWN else JobPhase.FAILED
+        phase = self._phase(job)
         if phase is JobPhase.RUNNING or (phase is JobPhase.SUCCEEDED and age < COOLDOWN):
             self.log.info("Picking up job %s, which an earlier try was granted.", job.job_id)
             return job
@@ -145,12 +159,15 @@ class XrayCreateBackupOperator(BaseOperator):
         return None
 
     def _phase(self, job: XrayBackupJob) -> JobPhase:
+        """Ask how far a remembered job is; one that the service forgot is as good as failed."""
+        from airflow_provider_xbackup.services.errors import JobNotFoundError
         from airflow_provider_xbackup.services.xray import JobPhase
 
         try:
             return self._hook.get_backup_status(job.job_id).phase
         except XBackupFailError as error:
-            # Most likely the service forgot the job. Whatever else it is, the request for a new one meets it too.
+            if not isinstance(error.error, JobNotFoundError):
+                raise
             self.log.warning("%s", error)
             return JobPhase.FAILED
 

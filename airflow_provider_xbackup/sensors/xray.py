@@ -73,6 +73,7 @@ class XrayBackupSensor(BaseSensorOperator):
         # In reschedule mode every poke is a process of its own, and only the timeout can end an outage.
         bounded = self.mode != "reschedule"
         self._outage = Outage(outage_tolerance.total_seconds() if bounded else math.inf)
+        self._seen_running = False
         arguments.check_literals(self, self._checks)
 
     def execute(self, context: Context) -> Any:  # noqa: RET503 - to defer is to raise
@@ -129,7 +130,11 @@ class XrayBackupSensor(BaseSensorOperator):
         with airflow_errors(f"Xray account {self._account!r}"):
             done = is_done(status, job.job_id)
         self.log.info("Xray says of job %s: %s", job.job_id, status)
-        return PokeReturnValue(is_done=done, xcom_value=job.finished(status.at).to_dict() if done else None)
+        if not done:
+            self._seen_running = True
+            return PokeReturnValue(is_done=False)
+        finished = job.finished(status.at, seen_running=self._seen_running)
+        return PokeReturnValue(is_done=True, xcom_value=finished.to_dict())
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None) -> dict[str, Any]:  # noqa: ARG002
         """Return the job that the trigger saw done, or raise what poking would have raised.
@@ -147,7 +152,7 @@ class XrayBackupSensor(BaseSensorOperator):
         if status == "success":
             with airflow_errors(about):
                 finished_at = parse_instant(values.get("finished_at", ""), "finished_at")
-            return self._job.finished(finished_at).to_dict()
+            return self._job.finished(finished_at, seen_running=values.get("seen_running") is True).to_dict()
         if status == "timeout":
             raise XBackupSensorTimeout(message)
         if status == "error":

@@ -168,9 +168,16 @@ class XrayBackupJob:
         """What was asked for."""
         return XrayBackupRequest(self.project_ids, self.modified_since, self.with_attachments)
 
-    def finished(self, at: datetime) -> XrayBackupJob:
-        """Return the job as one that was done at this instant."""
-        return replace(self, finished_at=whole_seconds(at))
+    def finished(self, at: datetime, *, seen_running: bool = True) -> XrayBackupJob:
+        """Return the job as one that is done.
+
+        :param at: when it was first seen to be done
+        :param seen_running: whether it was seen running shortly before. If not, it may have ended long ago,
+            and others may have been granted a backup since: no later end is claimed than one cooldown
+            after the request, so that their file is not taken for this job's.
+        """
+        end = at if seen_running else min(at, self.requested_at + COOLDOWN)
+        return replace(self, finished_at=whole_seconds(end))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the job as JSON values: what the operators hand to each other through XCom."""

@@ -50,6 +50,17 @@ class JobMemory:
             return None
 
     def keep(self, job: XrayBackupJob) -> None:
-        """Remember a job; to be called before anything else is done with it."""
-        if self._store is not None:
+        """Remember a job; to be called before anything else is done with it.
+
+        A store that fails is told of and no more: the job exists, and is handed on all the same.
+        """
+        if self._store is None:
+            return
+        try:
             self._store.set(_KEY, {"fingerprint": self._fingerprint, "job": job.to_dict()})
+        except Exception as error:  # noqa: BLE001 - whatever its kind, it must not cost the job
+            log.warning(
+                "Job %s could not be remembered (%s): if this task dies now, its retry cannot find the job again.",
+                job.job_id,
+                type(error).__name__,
+            )

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from airflow_provider_xbackup.http.errors import ConnectionFailedError
 from airflow_provider_xbackup.http.message import Answer, Request
 from airflow_provider_xbackup.http.sync import Client, Stream
-from airflow_provider_xbackup.services.errors import ServiceError, SpentLinkError, UnreadableAnswerError
+from airflow_provider_xbackup.services.errors import (
+    FileNotAvailableError,
+    ServerFaultError,
+    ServiceError,
+    SpentLinkError,
+    ThrottledError,
+    UnreadableAnswerError,
+)
 from airflow_provider_xbackup.services.xray import (
     Artifact,
     RemoteFile,
@@ -23,6 +30,9 @@ from airflow_provider_xbackup.services.xray import (
 from airflow_provider_xbackup.transfer.errors import ReplacedFileError
 
 log = logging.getLogger(__name__)
+
+# What may be different a moment later, while the bytes that are here stay good.
+_PASSING = (ConnectionFailedError, FileNotAvailableError, ServerFaultError, SpentLinkError, ThrottledError)
 
 TRIES = 5
 """How often in a row a connection may break without bringing a single byte."""
@@ -142,11 +152,11 @@ class Download:
                         failures = 0
                         yield fresh
                 self._check_length(done)
-            except (ConnectionFailedError, SpentLinkError) as error:
+            except _PASSING as error:
                 failures += 1
                 broken = True
                 self._open.close()
-                if self._validator() is None or failures > TRIES:
+                if _validator(self.remote) is None or failures > TRIES:
                     raise
                 log.warning("%s Resuming at byte %d.", error, done)
             else:
@@ -154,7 +164,7 @@ class Download:
 
     def _reopen(self, done: int) -> int:
         """Open the file again and return how many bytes at the start of its body are here already."""
-        resume = Resume(done, self._validator() or "")
+        resume = Resume(done, _validator(self.remote) or "")
         self._open = open_file(self._client, self._artifact, resume)
         status, headers = self._open.stream.status, self._open.stream.answer.headers
         if status == 206:
@@ -165,7 +175,11 @@ class Download:
                 self._open.close()
                 raise ReplacedFileError(*_REPLACED)
             return 0
-        if self._changed() or self._open.remote.length != self.remote.length:
+        # A whole file instead of the rest is spliced only where it names itself the same, and not by silence.
+        if (
+            _validator(self._open.remote) != _validator(self.remote)
+            or self._open.remote.length != self.remote.length
+        ):
             self._open.close()
             raise ReplacedFileError(*_REPLACED)
         return resume.offset
@@ -176,15 +190,6 @@ class Download:
             here.etag,
             here.last_modified,
         )
-
-    def _validator(self) -> str | None:
-        """Return what identifies the file: a weak ETag does not, and a decoded body cannot be cut."""
-        etag, modified = self.remote.etag, self.remote.last_modified
-        if self.remote.encoding is not None:
-            return None
-        if etag and not etag.startswith("W/"):
-            return etag
-        return f"{modified:%a, %d %b %Y %H:%M:%S GMT}" if modified and not etag else None
 
     def _check_length(self, done: int) -> None:
         if self.remote.encoding is None and self.remote.length not in (None, done):
@@ -222,6 +227,16 @@ def decoded(blocks: Iterable[bytes], encoding: str | None) -> Iterator[bytes]:
             raise UnreadableAnswerError(f"The file is not in the coding {encoding!r} it claims.") from None
     if not decoder.eof:
         raise ConnectionFailedError("The download ended in the middle of its content coding.")
+
+
+def _validator(remote: RemoteFile) -> str | None:
+    """Return what identifies a file: a weak ETag does not, and a decoded body cannot be cut."""
+    etag, modified = remote.etag, remote.last_modified
+    if remote.encoding is not None:
+        return None
+    if etag and not etag.startswith("W/"):
+        return etag
+    return f"{modified:%a, %d %b %Y %H:%M:%S GMT}" if modified and not etag else None
 
 
 def _new_decoder() -> zlib._Decompress:

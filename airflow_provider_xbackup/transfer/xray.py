@@ -10,12 +10,20 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
+from tenacity.stop import stop_base
 from tenacity.wait import wait_exponential, wait_random
 
 from airflow_provider_xbackup.errors import BackupError, InvalidArgumentError
 from airflow_provider_xbackup.http.errors import ConnectionFailedError
 from airflow_provider_xbackup.http.sync import Client
-from airflow_provider_xbackup.services.errors import FileNotAvailableError, ServiceError, SpentLinkError
+from airflow_provider_xbackup.services.errors import (
+    FileNotAvailableError,
+    ServerFaultError,
+    ServiceError,
+    SpentLinkError,
+    ThrottledError,
+    UnreadableAnswerError,
+)
 from airflow_provider_xbackup.services.xray import (
     Artifact,
     RemoteFile,
@@ -31,6 +39,7 @@ from airflow_provider_xbackup.transfer.errors import (
     DamagedZipError,
     ForeignFileError,
     IncompleteBackupError,
+    RefusedFileError,
     ReplacedFileError,
     StaleFileError,
 )
@@ -59,7 +68,15 @@ _ROLES = {Artifact.DATA: "backup", Artifact.ATTACHMENTS: "attachments"}
 _FILES = {"backup": "data", "attachments": "attachments"}
 _MEDIA_TYPE = "application/zip"
 _NOT_THERE_YET = (FileNotAvailableError, StaleFileError)
-_BROKEN = (ConnectionFailedError, ReplacedFileError, SpentLinkError, DamagedZipError)
+_BROKEN = (
+    ConnectionFailedError,
+    DamagedZipError,
+    ReplacedFileError,
+    ServerFaultError,
+    SpentLinkError,
+    ThrottledError,
+    UnreadableAnswerError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +145,7 @@ class XrayTransfer:
                 f"Xray says of job {self.job.job_id}: {status}. Its file is taken only when it is done: put an "
                 "XrayBackupSensor before the transfer."
             )
-        return self.job.finished(status.at)
+        return self.job.finished(status.at, seen_running=False)
 
     def _take(self) -> Backup:
         # What is stored stays: an attachments file that breaks or comes late costs no second download of the data.
@@ -159,8 +176,8 @@ class XrayTransfer:
                 inspection = Inspection(self.check, entities=True)
                 blocks = inspection.watched(download.blocks(), self._judge)
                 data = self._add(draft, Artifact.DATA, download, blocks)
-            if inspection.report.entries and download.remote.last_modified is None and not self.accept_identical:
-                self._refuse_identical(data)
+            if inspection.report.entries and not self.accept_identical:
+                self._refuse_identical(data, download.remote)
             undo.pop_all()
         return draft, download.remote, inspection.report
 
@@ -185,13 +202,13 @@ class XrayTransfer:
                 inspection = Inspection(self.check, entities=False)
                 self._add(draft, Artifact.ATTACHMENTS, download, inspection.watched(download.blocks()))
 
+        # The data has passed as the job's own: whatever is wrong with its attachments is no reason to lose it.
         try:
             self._persistently(add)
-        except FileNotAvailableError as error:
-            return str(error)
         except (StaleFileError, ForeignFileError) as error:
-            # The data has passed as the job's own. That its attachments are gone is no reason to lose it.
             return error.finding
+        except (ServiceError, ConnectionFailedError, DamagedZipError, RefusedFileError) as error:
+            return str(error)
         return ""
 
     def _judge(self, report: ZipReport) -> None:
@@ -212,9 +229,13 @@ class XrayTransfer:
                 totals[entity] = totals.get(entity, 0) + count
         return totals
 
-    def _refuse_identical(self, data: StoredArtifact) -> None:
+    def _refuse_identical(self, data: StoredArtifact, remote: RemoteFile) -> None:
+        """Refuse a file that is another job's byte for byte, unless it was written after that one."""
         for earlier in self.vault.backups("xray", self.account):
-            if any(one.role == data.role and one.sha256 == data.sha256 for one in earlier.manifest.artifacts):
+            then = earlier.manifest.remote.last_modified or earlier.manifest.completed_at
+            newer = remote.last_modified is not None and remote.last_modified > then
+            same = any(one.role == data.role and one.sha256 == data.sha256 for one in earlier.manifest.artifacts)
+            if same and not newer:
                 raise StaleFileError(
                     f"The server's file equals that of the earlier backup {earlier.backup_id} byte for byte, and "
                     "nothing proves that it is new: it is probably that backup's file.",
@@ -264,19 +285,30 @@ class XrayTransfer:
         retrying = Retrying(
             retry=retry_if_exception_type((*_NOT_THERE_YET, *_BROKEN)),
             wait=wait_exponential(multiplier=1, max=60) + wait_random(0, 1),
-            stop=self._enough,
+            stop=_Patience(self.patience),
             before_sleep=_tell,
             reraise=True,
         )
         taken: T = retrying(take)
         return taken
 
-    def _enough(self, state: RetryCallState) -> bool:
-        """A file that is not there yet is worth a wait; one that breaks again and again is not."""
+
+class _Patience(stop_base):
+    """A file that is not there yet is worth a wait; one that breaks again and again is not.
+
+    :param wait: how long a file that is not there yet is asked for again; downloading does not count
+    """
+
+    def __init__(self, wait: timedelta) -> None:
+        self._wait = wait.total_seconds()
+        self._broken = 0
+
+    def __call__(self, state: RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, _NOT_THERE_YET):
-            return (state.seconds_since_start or 0.0) >= self.patience.total_seconds()
-        return state.attempt_number >= BROKEN_TRIES
+            return state.idle_for >= self._wait
+        self._broken += 1
+        return self._broken >= BROKEN_TRIES
 
 
 def _tell(state: RetryCallState) -> None:

@@ -20,7 +20,7 @@ class XrayBackupTrigger(BaseTrigger):
 
     Airflow stores a trigger's arguments in plain text: there is nothing secret in them. The one event has
     ``status`` (``success``, ``error`` or ``timeout``), ``job_id``, ``message``, and with success
-    ``finished_at``.
+    ``finished_at`` and ``seen_running``: whether this very trigger saw the job running before.
 
     :param job_id: the job
     :param xray_conn_id: the connection, of type ``xray``
@@ -75,6 +75,7 @@ class XrayBackupTrigger(BaseTrigger):
         hook = XrayHook(self.xray_conn_id, self.account)
         about = f"Xray account {self.account!r}"
         outage = Outage(self.outage_tolerance)
+        seen_running = False
         with airflow_errors(about):
             async with hook.async_client():
                 for pause in self._pauses():
@@ -86,7 +87,9 @@ class XrayBackupTrigger(BaseTrigger):
                             "job_id": self.job_id,
                             "message": f"{about}: job {self.job_id} is done.",
                             "finished_at": format_instant(finished_at),
+                            "seen_running": seen_running,
                         }
+                    seen_running = True
         return {
             "status": "timeout",
             "job_id": self.job_id,
