@@ -145,7 +145,10 @@ def finished_job(sim: Simulator) -> Callable[..., dict[str, Any]]:
     from airflow_provider_xbackup.services.xray import XrayBackupRequest
 
     def finished_job(
-        project_ids: Any = None, modified_since: Any = None, with_attachments: bool = False, base: str | None = None
+        project_ids: Any = None,
+        modified_since: Any = None,
+        with_attachments: bool = False,
+        base: str | None = None,
     ) -> dict[str, Any]:
         hook = XrayHook("acme")
         request = XrayBackupRequest.checked(project_ids, modified_since, with_attachments)

@@ -365,6 +365,14 @@ def test_the_same_task_instance_within_the_hour_returns_what_it_stored(sim: Simu
     assert calls(sim) == 1
 
 
+def test_the_same_task_instance_after_the_hour_takes_a_new_backup(sim: Simulator, store: Store):
+    sim.clock.set(datetime.now(UTC) - timedelta(hours=2))
+    first = store()
+    sim.advance(2 * 3600)
+
+    assert store().backup_id != first.backup_id
+
+
 @pytest.mark.parametrize(
     "other",
     [

@@ -445,6 +445,7 @@ def twin(sim: Simulator, no_cooldown: None, finished_job: MakeJob, store: Any) -
     sim.settings.xray.tenants["demo-client"].data.zip_varies = False
     sim.settings.xray.download.last_modified = False
     store(finished_job())
+    sim.advance(5)
     return finished_job()
 
 
@@ -461,10 +462,65 @@ def test_an_identical_file_is_taken_where_the_user_says_so(twin: Job, store: Any
     assert store(twin, accept_identical=True)
 
 
-def test_an_identical_file_is_taken_where_its_last_modified_proves_it_new(sim: Simulator, twin: Job, store: Any):
-    sim.settings.xray.download.last_modified = True
+def test_an_identical_file_is_taken_where_its_last_modified_proves_it_new(
+    sim: Simulator, no_cooldown: None, finished_job: MakeJob, store: Any
+):
+    sim.settings.xray.tenants["demo-client"].data.zip_varies = False
+    store(finished_job())
+    sim.advance(30)
 
-    assert store(twin)
+    assert store(finished_job())
+
+
+def test_the_file_of_a_later_job_is_not_stored_as_an_old_one_s(
+    no_cooldown: None, finished_job: MakeJob, store: Any, vault: Vault
+):
+    old = finished_job() | {"requested_at": "2026-01-01T00:00:00Z"}
+    del old["finished_at"]
+    store(finished_job())
+    before = objects(vault)
+
+    with pytest.raises(XBackupFailError, match="later backup"):
+        store(old)
+
+    assert objects(vault) == before
+
+
+def test_the_file_of_another_stored_backup_is_refused_although_its_time_fits(
+    no_cooldown: None, finished_job: MakeJob, store: Any, vault: Vault, naps: Naps
+):
+    first = finished_job()
+    store(finished_job())
+    before = objects(vault)
+
+    with pytest.raises(XBackupError, match="byte for byte"):
+        store(first)
+
+    assert objects(vault) == before
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param({"action": "status", "status": 500}, id="5xx"),
+        pytest.param({"action": "html", "status": 403}, id="a page"),
+        pytest.param({"action": "corrupt", "offset": 60}, id="damaged"),
+        pytest.param({"action": "reset", "after_bytes": 0}, id="broken"),
+    ],
+)
+def test_attachments_that_cannot_be_had_leave_the_data_stored_and_the_task_failed(
+    sim: Simulator, finished_job: MakeJob, vault: Vault, naps: Naps, fault: dict[str, Any]
+):
+    job = finished_job(with_attachments=True)
+    sim.settings.xray.download.redirect = False
+    sim.add_fault(path=ATTACHMENTS_FILE, times=None, **fault)
+
+    with pytest.raises(XBackupFailError, match="without its attachments"):
+        operator(job, vault).execute(make_context())
+
+    (backup,) = vault.backups()
+    assert backup.manifest.condition.state == "incomplete"
+    assert [artifact.role for artifact in backup.manifest.artifacts] == ["backup"]
 
 
 def test_identical_files_of_a_tenant_without_entries_are_taken(
@@ -627,8 +683,10 @@ def test_a_suspect_does_not_become_the_measure_of_the_next(
     sim: Simulator, no_cooldown: None, finished_job: MakeJob, store: Any
 ):
     store(finished_job())
+    sim.advance(2)  # ids sort by the second
     sim.change_data(tests=0)
     store(finished_job())
+    sim.advance(2)
 
     assert store(finished_job()).manifest.condition.state == "suspect"
 
