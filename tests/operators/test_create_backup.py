@@ -155,6 +155,39 @@ def test_an_old_job_whose_backup_is_stored_is_not_asked_for_again(sim: Simulator
     assert len(sim.journal.jobs()) == 1
 
 
+def test_a_long_job_that_has_just_ended_is_picked_up_where_the_service_refuses_another(six_hours_ago: Simulator):
+    six_hours_ago.settings.xray.job_seconds = 6.5 * HOUR
+    store = StateStore()
+    first = create(store)
+    six_hours_ago.advance(7 * HOUR)
+
+    assert create(store)["job_id"] == first["job_id"]
+    assert six_hours_ago.journal.jobs() == [first["job_id"]]
+
+
+def test_a_state_store_that_fails_costs_no_job(sim: Simulator, caplog: pytest.LogCaptureFixture):
+    class BrokenStore(StateStore):
+        def set(self, key: str, value: Any) -> None:
+            raise ConnectionError("the API server is away")
+
+    job = create(BrokenStore())
+
+    assert [job["job_id"]] == sim.journal.jobs()
+    assert f"Job {job['job_id']} could not be remembered" in caplog.text
+
+
+def test_a_remembered_job_is_not_given_up_because_access_is_denied(sim: Simulator):
+    sim.settings.xray.cooldown_seconds = 0
+    store = StateStore()
+    first = create(store)
+    sim.add_fault(action="status", status=403, body="no", path="/status$")
+
+    with pytest.raises(XBackupFailError, match="denied access"):
+        create(store)
+
+    assert sim.journal.jobs() == [first["job_id"]]
+
+
 def test_without_a_state_store_the_log_says_what_is_missing(sim: Simulator, caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.INFO):
         operator().execute(make_context(store=None))

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from stand_in import make_context
 from airflow_provider_xbackup.exceptions import XBackupError, XBackupFailError, XBackupSensorTimeout
 from airflow_provider_xbackup.sensors.xray import XrayBackupSensor
 from airflow_provider_xbackup.simulator import Simulator
+from airflow_provider_xbackup.tasks import outage
 
 STATUS = "/status$"
 Job = dict[str, Any]
@@ -156,6 +159,20 @@ def test_an_outage_beyond_the_tolerance_fails_the_task(wait: Wait, sim: Simulato
 
     with pytest.raises(AirflowFailException, match=r"acme.*gone on"):
         wait(sensor(job, outage_tolerance=timedelta(0)))
+
+
+@both_ways
+def test_an_answer_in_between_ends_an_outage(
+    wait: Wait, sim: Simulator, job: Job, ends: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+):
+    minutes = itertools.count()
+    monkeypatch.setattr(outage, "time", SimpleNamespace(time=lambda: 60.0 * next(minutes)))
+    page, working = {"action": "html", "status": 200}, {**WORKING, "body": '{"status": "working"}'}
+    for fault in (working, page, working, page, working):
+        sim.add_fault(path=STATUS, **fault)
+    ends()
+
+    assert wait(sensor(job, outage_tolerance=timedelta(seconds=30)))["finished_at"]
 
 
 @both_ways
