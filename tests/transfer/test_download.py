@@ -113,6 +113,22 @@ def test_a_server_that_ignores_ranges_sends_the_start_again_and_it_is_skipped(si
     assert read(begin()) == content
 
 
+def test_a_whole_file_that_does_not_say_which_it_is_is_not_spliced(sim: Simulator, content: bytes):
+    sim.add_fault(action="reset", path=STORAGE, after_bytes=BREAK)
+    sim.add_fault(action="headers", path=STORAGE, header="range", remove=["etag", "last-modified"])
+    sim.settings.xray.download.ranges = False
+
+    with pytest.raises(ReplacedFileError):
+        read(begin())
+
+
+def test_a_service_that_fails_for_a_moment_while_resuming_costs_nothing(sim: Simulator, content: bytes):
+    sim.add_fault(action="reset", path=STORAGE, after_bytes=BREAK)
+    sim.add_fault(action="status", path=STORAGE, status=404, header="range", body="{}")
+
+    assert read(begin()) == content
+
+
 def test_a_file_served_without_a_redirect_is_resumed_too(sim: Simulator, content: bytes):
     sim.settings.xray.download.redirect = False
     sim.add_fault(action="reset", path="/backup/file$", after_bytes=BREAK)
