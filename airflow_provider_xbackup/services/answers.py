@@ -18,7 +18,9 @@ from airflow_provider_xbackup.services.errors import (
     UnreadableAnswerError,
 )
 
-_MESSAGE_FIELDS = ("error", "message", "errormessage", "error_description", "detail")
+MESSAGE_FIELDS = ("error", "message", "errormessage", "error_description", "detail")
+"""Where a JSON object keeps the server's words, the best first, whatever their case."""
+
 _LONGEST_QUOTE = 200
 _LONGEST_MESSAGE = 4000
 # A server that repeats what it was sent must not bring a credential into a log.
@@ -85,7 +87,8 @@ def message_of(answer: Answer) -> str:
     except ValueError:
         value = answer.text
     if isinstance(value, dict):
-        value = next((found for name in _MESSAGE_FIELDS if (found := field(value, name))), "")
+        said = (field(value, name) for name in MESSAGE_FIELDS)
+        value = next((words for words in said if words and isinstance(words, str)), "")
     if not isinstance(value, str) or is_html(answer):
         return ""
     return " ".join(value[:_LONGEST_MESSAGE].split())

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, timedelta
 from typing import Any
 
@@ -22,6 +22,7 @@ from airflow_provider_xbackup.services.errors import (
     AuthenticationError,
     CooldownError,
     NotFoundError,
+    ServiceError,
     UnreadableAnswerError,
 )
 
@@ -38,6 +39,8 @@ _SPEAKS_OF_RIGHTS = re.compile(
     r"\btoken\b|\bunauthori[sz]|\bpermission|\bnot allowed\b|\bforbidden\b|\bapi ?key\b|\bentitled\b|\bcredential",
     re.IGNORECASE,
 )
+_MOST_FIELDS_OF_A_REFUSAL = 4
+_LONGEST_REMARK = 4000
 _TOKEN_SHAPE = re.compile(r"[\x21-\x7e]{4,8192}")
 
 
@@ -85,11 +88,14 @@ class BotFile:
     :param length: bytes the body will have, or None where the server does not say
     :param media_type: the content type without parameters, or None
     :param encoding: content coding of the body in spite of ``Accept-Encoding: identity``, or None
+    :param end_is_told: whether the body's end differs from a connection that breaks: by a length, by
+        chunks, or by the coding
     """
 
     length: int | None
     media_type: str | None
     encoding: str | None
+    end_is_told: bool
 
 
 def integration_request(keys: ApiKeys) -> Request:
@@ -166,11 +172,14 @@ def read_backup(answer: Answer) -> BotFile:
             "Xenioo answered with a web page where the backup was expected. Check the host in the Airflow "
             "connection: it is the service endpoint shown under the bot's Settings > Developers."
         )
-    encoding = answer.headers.get("content-encoding", "").strip().lower()
+    named = answer.headers.get("content-encoding", "").strip().lower()
+    encoding = named if named not in ("", "identity") else None
+    chunked = answer.headers.get("transfer-encoding", "").strip().lower() == "chunked"
     return BotFile(
         length=answer.length,
         media_type=media_type,
-        encoding=encoding if encoding not in ("", "identity") else None,
+        encoding=encoding,
+        end_is_told=chunked or answer.length is not None or encoding is not None,
     )
 
 
@@ -185,6 +194,37 @@ def check_start(start: bytes) -> None:
         raise UnreadableAnswerError("Xenioo answered with an empty body where the backup was expected.")
     if text.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
         raise UnreadableAnswerError("Xenioo answered with a web page where the backup was expected.")
+
+
+def check_short(answer: Answer, body: bytes) -> None:
+    """Look at a whole body that is short: a refusal under the status 200 is no backup either.
+
+    It is one where a JSON object holds the server's words and little else; it means what a 400 of the same
+    words means.
+
+    :param answer: status and headers
+    :param body: the body, whole
+    :raises CooldownError: when it says that the hour is not over, or says nothing that is understood
+    :raises AuthenticationError: when it speaks of the token or its rights
+    """
+    said = replace(answer, body=body.removeprefix(b"\xef\xbb\xbf"))
+    if _is_refusal(said):
+        raise _judged_by_words(said, "a backup")
+
+
+def _is_refusal(answer: Answer) -> bool:
+    try:
+        values = answer.parse_json()
+    except ValueError:
+        return False
+    return (
+        isinstance(values, dict)
+        and len(values) <= _MOST_FIELDS_OF_A_REFUSAL
+        and not any(isinstance(value, (dict, list)) for value in values.values())
+        # A field as long as this is content, whatever stands beside it.
+        and not any(isinstance(value, str) and len(value) > _LONGEST_REMARK for value in values.values())
+        and any(answers.field(values, name) is not None for name in answers.MESSAGE_FIELDS)
+    )
 
 
 def restore_request(backup: bytes) -> Request:
@@ -266,15 +306,19 @@ def _refuse(answer: Answer, wanted: str) -> None:
         )
     if answer.status not in (400, 401, 403, 429):
         raise refusal(answer, f"asking for {wanted}")
+    raise _judged_by_words(answer, wanted)
+
+
+def _judged_by_words(answer: Answer, wanted: str) -> ServiceError:
     text = message_of(answer)
     if answer.status == 429 or (answer.status != 401 and _SPEAKS_OF_TIME.search(text)):
-        raise _cooldown(answer, wanted, certain=True)
+        return _cooldown(answer, wanted, certain=True)
     if answer.status == 401 or _SPEAKS_OF_RIGHTS.search(text):
-        raise AuthenticationError(
+        return AuthenticationError(
             f"Xenioo refused {wanted}: the token is invalid or lacks the permission "
             f"({answer.status}, {describe(answer)}). Check the token or the keys in the Airflow connection."
         )
-    raise _cooldown(answer, wanted, certain=False)
+    return _cooldown(answer, wanted, certain=False)
 
 
 def _cooldown(answer: Answer, wanted: str, *, certain: bool) -> CooldownError:

@@ -35,6 +35,15 @@ def producer_of(context: Context) -> Producer:
     )
 
 
+def conclusion_of(backup: Backup) -> str:
+    """Say in one line what became of a transfer, as its log ends with."""
+    size = backup.manifest.stored_size
+    if backup.state == "suspect":
+        reasons = " ".join(backup.manifest.condition.reasons)
+        return f"Backup {backup.location} is stored as suspect: {size} bytes. {reasons}".rstrip()
+    return f"Backup {backup.location} is whole: {size} bytes."
+
+
 def summary_of(backup: Backup) -> dict[str, Any]:
     """Return what a transfer hands on through XCom."""
     return {

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from airflow_provider_xbackup.errors import BackupError
 from airflow_provider_xbackup.http.errors import ConnectionFailedError
 from airflow_provider_xbackup.http.sync import Client, Stream
-from airflow_provider_xbackup.services.errors import ServerFaultError, UnreadableAnswerError
 from airflow_provider_xbackup.services.instants import whole_seconds
-from airflow_provider_xbackup.services.xenioo import BotFile, backup_request, check_start, read_backup
+from airflow_provider_xbackup.services.xenioo import (
+    BotFile,
+    backup_request,
+    check_short,
+    check_start,
+    read_backup,
+)
 from airflow_provider_xbackup.transfer.download import decoded
+from airflow_provider_xbackup.transfer.jsonend import JsonEnd, may_begin_json
 
 _START = 64 << 10
 
@@ -24,18 +30,26 @@ class OpenBackup:
     :param file: what the headers say
     :param answered_at: the service's instant, in whole seconds
     :param stream: the open answer
+    :param doubts: sentences that say why the bytes may not be whole; complete when they were read
     """
 
     file: BotFile
     answered_at: datetime
     stream: Stream
+    doubts: list[str] = field(default_factory=list)
 
     def blocks(self) -> Iterator[bytes]:
         """Read the backup, byte for byte as it was made.
 
+        :raises CooldownError: when it is a refusal under the status of a backup
+        :raises AuthenticationError: when it is such a refusal, of the token
         :raises UnreadableAnswerError: when it is empty or a web page
         :raises ConnectionFailedError: when it breaks off; the bot's hour may be spent then
         """
+        blocks = self._checked()
+        return blocks if self.file.end_is_told else self._followed(blocks)
+
+    def _checked(self) -> Iterator[bytes]:
         start, checked = b"", False
         for block in decoded(self._counted(), self.file.encoding):
             if checked:
@@ -48,7 +62,25 @@ class OpenBackup:
                 yield start
         if not checked:
             check_start(start)
+            check_short(self.stream.answer, start)
             yield start
+
+    def _followed(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        """Look for the end in the content, where a connection that breaks looks like one that is done."""
+        start = next(blocks)
+        json_end = JsonEnd(start)
+        yield start
+        for block in blocks:
+            json_end.feed(block)
+            yield block
+        if json_end.is_cut_off():
+            raise ConnectionFailedError("The bot's backup ended in the middle of its JSON.")
+        if not json_end.is_complete():
+            what = "is JSON of a kind that cannot be followed" if may_begin_json(start) else "is not JSON"
+            self.doubts.append(
+                "The server announced neither the length nor the end of the bot's backup, and its content "
+                f"{what}: nothing proves that it is whole."
+            )
 
     def _counted(self) -> Iterator[bytes]:
         received = 0
@@ -75,8 +107,8 @@ def open_backup(client: Client, unusable: Callable[[], None] = lambda: None) -> 
     """Ask for the bot's backup; this may spend its hour.
 
     :param client: the client of the bot's connection
-    :param unusable: called when the bot answered, and neither with a backup nor with a refusal: the hour
-        may be spent then
+    :param unusable: called when the bot may have answered, and neither with a backup nor with a refusal: the
+        hour may be spent then
     :raises CooldownError: when the hour is not over
     :raises ServiceError: on anything else that is not a backup
     :raises AnswerLostError: when no answer came: the hour may be spent
@@ -84,10 +116,9 @@ def open_backup(client: Client, unusable: Callable[[], None] = lambda: None) -> 
     stream = client.open(backup_request())
     try:
         return OpenBackup(read_backup(stream.answer), whole_seconds(stream.answer.date), stream)
-    except (UnreadableAnswerError, ServerFaultError):
-        stream.close()
-        unusable()
-        raise
     except BackupError:
         stream.close()
+        # A refusal spends no hour, and a redirect or a firewall's page is no word of the bot.
+        if stream.status == 200 or stream.status >= 500:
+            unusable()
         raise

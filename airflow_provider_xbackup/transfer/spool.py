@@ -15,7 +15,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -43,6 +43,7 @@ class Spooled:
     :param answered_at: the service's instant of the answer
     :param media_type: of the plain bytes
     :param facts: sizes and digests
+    :param doubts: sentences that say why the answer may not be whole
     """
 
     record: Path
@@ -50,6 +51,7 @@ class Spooled:
     answered_at: datetime
     media_type: str
     facts: StoredBytes
+    doubts: tuple[str, ...] = ()
 
     def blocks(self) -> Iterator[bytes]:
         """Read the bytes to store."""
@@ -98,7 +100,8 @@ class Spool:
             values = json.loads(record.read_bytes())
             body = self._folder / Path(values["body"]).name
             answered_at = parse_instant(values["answered_at"], "answered_at")
-            spooled = Spooled(record, body, answered_at, values["media_type"], StoredBytes(**values["facts"]))
+            facts, doubts = StoredBytes(**values["facts"]), tuple(values["doubts"])
+            spooled = Spooled(record, body, answered_at, values["media_type"], facts, doubts)
             digest = hashlib.sha256()
             for block in spooled.blocks():
                 digest.update(block)
@@ -130,13 +133,22 @@ class Spool:
         except (OSError, ValueError):
             return None
 
-    def write(self, key: str, encoded: Encoded, *, answered_at: datetime, media_type: str) -> Spooled:
+    def write(
+        self,
+        key: str,
+        encoded: Encoded,
+        *,
+        answered_at: datetime,
+        media_type: str,
+        doubts: Sequence[str] = (),
+    ) -> Spooled:
         """Write an answer; it is there completely, also after a crash, or not at all.
 
         :param key: what identifies the task instance
         :param encoded: the answer on its way to stored bytes
         :param answered_at: the service's instant
         :param media_type: of the plain bytes
+        :param doubts: sentences that say why the answer may not be whole; looked at after its last byte
         :raises SpoolError: when the disk does not take it
         """
         # Each attempt has a file of its own: one that was thought dead cannot write into another's.
@@ -145,8 +157,8 @@ class Spool:
         new_record = self._path(key, f".{attempt}{_NEW_RECORD}")
         try:
             self._write_file(body, encoded)
-            facts = StoredBytes.of(encoded)
-            spooled = Spooled(self._path(key, _RECORD), body, answered_at, media_type, facts)
+            facts, record = StoredBytes.of(encoded), self._path(key, _RECORD)
+            spooled = Spooled(record, body, answered_at, media_type, facts, tuple(doubts))
             self._write_file(new_record, [_to_json(spooled)])
             with self._disk():
                 new_record.replace(spooled.record)
@@ -157,12 +169,20 @@ class Spool:
             raise
         return spooled
 
-    def sweep(self) -> None:
-        """Remove what has lain here for more than a day."""
+    def sweep(self, keep: Spooled | None = None) -> None:
+        """Remove what has lain here for more than a day.
+
+        :param keep: an answer that somebody did come back for, however old it is
+        """
         oldest = time.time() - LEFTOVER_AGE.total_seconds()
+        kept = (keep.record, keep.body) if keep is not None else ()
         for path in self._folder.iterdir():
-            if path.suffix in (_RECORD, _NEW_RECORD, _BODY, _LOST) and path.lstat().st_mtime < oldest:
-                path.unlink(missing_ok=True)
+            if path in kept or path.suffix not in (_RECORD, _NEW_RECORD, _BODY, _LOST):
+                continue
+            # Another task may sweep at the same time, and no leftover is worth failing for.
+            with contextlib.suppress(OSError):
+                if path.lstat().st_mtime < oldest:
+                    path.unlink(missing_ok=True)
 
     def _write_file(self, path: Path, blocks: Iterable[bytes]) -> None:
         with self._disk():
@@ -210,5 +230,6 @@ def _to_json(spooled: Spooled) -> bytes:
             "answered_at": format_instant(spooled.answered_at),
             "media_type": spooled.media_type,
             "facts": asdict(spooled.facts),
+            "doubts": spooled.doubts,
         }
     ).encode()

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from airflow_provider_xbackup.errors import BackupError
 from airflow_provider_xbackup.http.sync import Client
-from airflow_provider_xbackup.services.errors import CooldownError
+from airflow_provider_xbackup.services.errors import AuthenticationError, CooldownError
 from airflow_provider_xbackup.services.xenioo import COOLDOWN
 from airflow_provider_xbackup.transfer.bot import open_backup
 from airflow_provider_xbackup.transfer.errors import SpoolError
+from airflow_provider_xbackup.transfer.judge import find_drops
 from airflow_provider_xbackup.transfer.spool import Spool, Spooled
 from airflow_provider_xbackup.vault.catalog import Backup
+from airflow_provider_xbackup.vault.chain import newest_reliable_full
 from airflow_provider_xbackup.vault.encoding import Encoded
 from airflow_provider_xbackup.vault.layout import digits_of, make_backup_id
-from airflow_provider_xbackup.vault.manifest import Producer, Remote
+from airflow_provider_xbackup.vault.manifest import Condition, Producer, Remote, Scope
 from airflow_provider_xbackup.vault.vault import Vault
 
 log = logging.getLogger(__name__)
+
+MAX_DROP = 0.5
+"""The share by which a bot's backup may fall below its predecessor before it is suspect."""
+
+_SIZE = "size of the bot's backup"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +62,8 @@ class XeniooTransfer:
         """
         self.vault.prepare()
         spool = Spool(self.spool_dir)
-        spool.sweep()
         spooled = spool.find(self._key)
+        spool.sweep(keep=spooled)
         if spooled is not None:
             log.info("The bot's backup of %s is still in hand; only its upload is done.", spooled.answered_at)
             return self._upload(spooled)
@@ -77,7 +85,15 @@ class XeniooTransfer:
             encoded = Encoded(answer.blocks(), compress=self.compress, recipients=self.recipients)
             media_type = answer.file.media_type or "application/json"
             try:
-                return spool.write(self._key, encoded, answered_at=answer.answered_at, media_type=media_type)
+                return spool.write(
+                    self._key,
+                    encoded,
+                    answered_at=answer.answered_at,
+                    media_type=media_type,
+                    doubts=answer.doubts,
+                )
+            except (CooldownError, AuthenticationError):  # a refusal spends no hour
+                raise
             except BackupError:
                 note()
                 raise
@@ -94,15 +110,30 @@ class XeniooTransfer:
 
     def _upload(self, spooled: Spooled) -> Backup:
         backup_id = make_backup_id(spooled.answered_at, "full", digits_of(spooled.facts.sha256))
+        condition = self._condition(spooled)
         with self.vault.draft("xenioo", self.account, backup_id) as draft:
             draft.add_stored("bot", spooled.blocks(), spooled.facts, media_type=spooled.media_type)
             backup = draft.commit(
                 requested_at=spooled.answered_at,
+                condition=condition,
                 remote=Remote(host=self.client.endpoint.host),
                 producer=self.producer,
             )
         spooled.remove()
         return backup
+
+    def _condition(self, spooled: Spooled) -> Condition:
+        earlier = newest_reliable_full(self.vault.backups("xenioo", self.account), Scope())
+        drops: Sequence[str] = ()
+        if earlier is not None:
+            drops = find_drops({_SIZE: spooled.facts.size}, {_SIZE: earlier.manifest.size}, max_drop=MAX_DROP)
+        reasons = (*spooled.doubts, *(f"{drop}, against backup {earlier.backup_id}." for drop in drops if earlier))
+        if not reasons:
+            return Condition()
+        log.warning(
+            "The backup is stored as suspect: %s Look at the bot; `xbackup show` tells more.", " ".join(reasons)
+        )
+        return Condition(state="suspect", reasons=reasons)
 
     def _stored_this_hour(self) -> Backup | None:
         """Return the backup that an earlier try of this very task instance stored, while the hour lasts."""
@@ -120,9 +151,10 @@ class XeniooTransfer:
 
     @property
     def _key(self) -> str:
-        # Spooled bytes are encoded already: other keys or another format need other bytes.
+        # Spooled bytes are encoded already: other keys or another format need other bytes. Another vault
+        # needs none: whoever corrects a wrong one still has the answer in hand.
         encoding = (self.compress, sorted(self.recipients))
-        return repr((self.vault.url, self.account, self.client.endpoint.url, encoding, *_task_of(self.producer)))
+        return repr((self._bot, encoding, *_task_of(self.producer)))
 
 
 def _task_of(producer: Producer) -> tuple[str | None, str | None, str | None, int | None]:

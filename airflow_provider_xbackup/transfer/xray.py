@@ -53,6 +53,7 @@ from airflow_provider_xbackup.transfer.judge import (
 from airflow_provider_xbackup.transfer.options import Check
 from airflow_provider_xbackup.transfer.zipcheck import ZipInspector, ZipReport
 from airflow_provider_xbackup.vault.catalog import Backup
+from airflow_provider_xbackup.vault.chain import newest_reliable_full
 from airflow_provider_xbackup.vault.layout import digits_of, make_backup_id
 from airflow_provider_xbackup.vault.manifest import Artifact as StoredArtifact
 from airflow_provider_xbackup.vault.manifest import Condition, Producer, Remote, Scope
@@ -265,17 +266,7 @@ class XrayTransfer:
         return Condition(state="suspect", reasons=reasons)
 
     def _newest_accepted_full(self) -> Backup | None:
-        return next(
-            (
-                backup
-                for backup in self.vault.backups("xray", self.account)
-                if backup.manifest.kind == "full"
-                and backup.manifest.scope == self._scope
-                and backup.state in ("ok", "held", "accepted")
-                and not backup.in_future
-            ),
-            None,
-        )
+        return newest_reliable_full(self.vault.backups("xray", self.account), self._scope)
 
     @property
     def _scope(self) -> Scope:

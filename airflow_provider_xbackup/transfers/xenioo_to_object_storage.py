@@ -104,7 +104,7 @@ class XeniooToObjectStorageOperator(BaseOperator):
                 ).run()
         except XBackupCooldownError as refusal:
             cooldown.handle(refusal, self, on_cooldown=self.on_cooldown, give_up_at=give_up_at, refusals=refusals)
-        self.log.info("Backup %s is whole: %d bytes.", backup.location, backup.manifest.stored_size)
+        self.log.info("%s", outcome.conclusion_of(backup))
         outcome.announce(context, self, backup)
         return outcome.summary_of(backup)
 

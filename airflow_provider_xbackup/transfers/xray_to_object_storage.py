@@ -87,7 +87,7 @@ class XrayToObjectStorageOperator(BaseOperator):
                 accept_identical=self.accept_identical,
                 max_drop=self.max_drop,
             ).run()
-        self.log.info("Backup %s is whole: %d bytes.", backup.location, backup.manifest.stored_size)
+        self.log.info("%s", outcome.conclusion_of(backup))
         outcome.announce(context, self, backup)
         return outcome.summary_of(backup)
 

@@ -9,11 +9,33 @@ from airflow_provider_xbackup.vault.catalog import Backup
 from airflow_provider_xbackup.vault.manifest import Scope
 
 
+def newest_reliable_full(backups: Iterable[Backup], scope: Scope) -> Backup | None:
+    """Choose the newest full backup that can be relied on: what others are compared with and built on.
+
+    It is not incomplete, expired, dated in the future, or suspect and not accepted.
+
+    :param backups: the account's backups, newest first
+    :param scope: what it has to hold, exactly
+    :return: the backup, or None where there is none
+    """
+    return next(
+        (
+            backup
+            for backup in backups
+            if backup.manifest.kind == "full"
+            and backup.manifest.scope == scope
+            and backup.state in ("ok", "held", "accepted")
+            and not backup.in_future
+        ),
+        None,
+    )
+
+
 def find_base(backups: Iterable[Backup], scope: Scope, *, now: datetime, full_every: timedelta) -> Backup | None:
     """Choose the full backup that the next partial one builds on.
 
-    A base is the newest full of the same scope that can be relied on; a chain is never longer than one
-    full and one partial.
+    A base is the :func:`newest_reliable_full` of the same scope; a chain is never longer than one full and
+    one partial.
 
     :param backups: the account's backups, newest first
     :param scope: the scope of the next backup
@@ -21,8 +43,5 @@ def find_base(backups: Iterable[Backup], scope: Scope, *, now: datetime, full_ev
     :param full_every: the age at which a full is too old to build on
     :return: the base, or None when a full is due
     """
-    for backup in backups:
-        usable = backup.state in ("ok", "held", "accepted") and not backup.in_future
-        if usable and backup.manifest.kind == "full" and backup.manifest.scope == scope:
-            return backup if now - backup.manifest.requested_at < full_every else None
-    return None
+    base = newest_reliable_full(backups, scope)
+    return base if base is not None and now - base.manifest.requested_at < full_every else None

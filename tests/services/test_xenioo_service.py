@@ -160,6 +160,20 @@ class TestBackup:
         file = xenioo.read_backup(reply(200, content_length="1" * 5000))
         assert (file.length, file.media_type, file.encoding) == (None, None, None)
 
+    @pytest.mark.parametrize(
+        ("headers", "told"),
+        [
+            pytest.param({"content_length": "7"}, True, id="a length"),
+            pytest.param({"transfer_encoding": "Chunked"}, True, id="chunks"),
+            pytest.param({"content_encoding": "gzip"}, True, id="a coding with an end of its own"),
+            pytest.param({"content_encoding": "identity"}, False, id="no coding"),
+            pytest.param({"content_length": "seven"}, False, id="a length that is none"),
+            pytest.param({}, False, id="nothing"),
+        ],
+    )
+    def test_its_end_is_told_by_length_chunks_or_coding(self, reply, headers, told):
+        assert xenioo.read_backup(reply(200, **headers)).end_is_told is told
+
     def test_a_page_is_no_backup(self, reply):
         with pytest.raises(UnreadableAnswerError, match="service endpoint"):
             xenioo.read_backup(reply(200, content_type="text/html"))
@@ -174,6 +188,54 @@ class TestBackup:
     @pytest.mark.parametrize("start", [b"{", b"PK\x03\x04", b"\x00", b"<?xml version='1.0'?><bot/>", b"nonsense"])
     def test_everything_else_is_nobodys_business(self, start):
         xenioo.check_start(start)
+
+
+class TestRefusalUnderTheStatusOfABackup:
+    @pytest.mark.parametrize(
+        "body",
+        [
+            pytest.param(b'{"error": "This API can be called once per hour for each bot."}', id="error"),
+            pytest.param(b'{"Message": "Too many calls", "Success": false, "Code": 17}', id="message"),
+            pytest.param(b'\xef\xbb\xbf {"error": true, "detail": "throttled"}', id="mark, flag and detail"),
+        ],
+    )
+    def test_words_of_time_are_the_hour(self, reply, now, body):
+        with pytest.raises(CooldownError, match="one an hour") as caught:
+            xenioo.check_short(reply(200), body)
+        assert caught.value.certain
+        assert caught.value.available_at == now + timedelta(hours=1)
+
+    def test_the_server_may_say_when(self, reply, now):
+        with pytest.raises(CooldownError) as caught:
+            xenioo.check_short(reply(200, retry_after="90"), b'{"error": "once per hour"}')
+        assert caught.value.available_at == now + timedelta(seconds=90)
+
+    def test_words_of_rights_are_the_token(self, reply):
+        with pytest.raises(AuthenticationError, match="Check the token"):
+            xenioo.check_short(reply(200), b'{"error": "The token is invalid"}')
+
+    @pytest.mark.parametrize("body", [b'{"error": "Error 17"}', b'{"error": 17}', b'{"message": ""}'])
+    def test_words_that_say_nothing_name_both_possibilities(self, reply, body):
+        with pytest.raises(CooldownError, match=r"hour is not over.*token is invalid") as caught:
+            xenioo.check_short(reply(200), body)
+        assert not caught.value.certain
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            pytest.param(b'{"Name": "welcome"}', id="no words"),
+            pytest.param(b'{"error": null, "Name": "welcome"}', id="no error"),
+            pytest.param(b'{"message": "once per hour", "Scripts": []}', id="a list beside it"),
+            pytest.param(b'{"error": {"a": 1}}', id="an object"),
+            pytest.param(b'{"error": "e", "a": 1, "b": 2, "c": 3, "d": 4}', id="much beside it"),
+            pytest.param(b'{"message": "ok", "file": "' + b"x" * 5000 + b'"}', id="content beside it"),
+            pytest.param(b'["error"]', id="a list"),
+            pytest.param(b'{"error": "once per', id="no JSON"),
+            pytest.param(b"once per hour", id="no object"),
+        ],
+    )
+    def test_everything_else_is_nobodys_business(self, reply, body):
+        xenioo.check_short(reply(200), body)
 
 
 class TestBots:

@@ -221,6 +221,32 @@ def test_what_nobody_came_back_for_is_swept(spool: Spool, folder: Path):
     assert list(folder.iterdir()) == []
 
 
+def test_what_somebody_came_back_for_is_kept_however_old(spool: Spool, folder: Path):
+    mine = write(spool, b"mine", "mine")
+    write(spool, b"another's", "another's")
+    for path in folder.iterdir():
+        os.utime(path, (0, 0))
+
+    spool.sweep(keep=mine)
+
+    assert read(spool.find("mine")) == b"mine"
+    assert sorted(folder.iterdir()) == sorted([mine.record, mine.body])
+
+
+def test_doubts_that_come_up_while_the_answer_passes_are_kept(spool: Spool, folder: Path):
+    doubts: list[str] = []
+
+    def doubted() -> Iterator[bytes]:
+        yield b"content"
+        doubts.append("Nothing proves that it is whole.")
+
+    spool.write("key", Encoded(doubted()), answered_at=AT, media_type="text/plain", doubts=doubts)
+
+    found = Spool(folder).find("key")
+    assert found is not None
+    assert found.doubts == ("Nothing proves that it is whole.",)
+
+
 def test_what_is_young_or_not_ours_stays(spool: Spool, folder: Path):
     write(spool)
     stranger = folder / "notes.txt"

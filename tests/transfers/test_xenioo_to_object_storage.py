@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Callable
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -53,9 +57,9 @@ def calls(sim: Simulator) -> int:
     return len(sim.journal.entries(path="/bots/backup"))
 
 
-def break_vault(vault: Vault) -> Callable[[], None]:
+def break_vault(vault: Vault, account: str = "welcome") -> Callable[[], None]:
     """Let uploads of the bot fail, though the vault can be written and listed; returns what repairs it."""
-    folder = Path(vault.url.prefix) / "xenioo" / "welcome"
+    folder = Path(vault.url.prefix) / "xenioo" / account
     folder.parent.mkdir(parents=True)
     folder.write_text("in the way")
     return folder.unlink
@@ -264,6 +268,216 @@ def test_an_answer_that_never_came_is_not_asked_for_again_in_the_same_try(sim: S
     assert calls(sim) == 1
 
 
+REFUSED_WITH_200 = {"error": "This API can be called once per hour for each bot."}
+
+
+def test_a_refusal_under_the_status_of_a_backup_is_a_cooldown_and_not_stored(sim: Simulator, vault: Vault):
+    sim.add_fault(path=GET, action="status", status=200, body=json.dumps(REFUSED_WITH_200))
+
+    with pytest.raises(TaskDeferred):
+        operator(vault).execute(make_context())
+
+    assert objects(vault) == []
+
+
+def test_a_token_refused_under_the_status_of_a_backup_costs_no_hour_once_it_is_corrected(
+    sim: Simulator, store: Store, vault: Vault
+):
+    sim.add_fault(path=GET, action="status", status=200, body='{"error": "The token is invalid."}')
+    with pytest.raises(XBackupFailError, match="token"):
+        operator(vault).execute(make_context())
+
+    assert store(make_context(try_number=2)).manifest.condition.state == "ok"
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_a_firewalls_page_is_no_answer_of_the_bot(sim: Simulator, store: Store, vault: Vault, status: int):
+    sim.add_fault(path=GET, action="html", status=status)
+    with pytest.raises(XBackupError, match="web page"):
+        operator(vault).execute(make_context())
+
+    assert store(make_context(try_number=2)).manifest.condition.state == "ok"
+
+
+# Whole without a proof
+
+
+@pytest.fixture
+def raw(connect: Any) -> Iterator[Callable[..., None]]:
+    """Let the bot ``raw`` answer with these bytes, then hang up; no length, no chunks but those given."""
+    server = socket.create_server(("127.0.0.1", 0))
+    connect(
+        "raw",
+        conn_type="xenioo",
+        host=f"http://127.0.0.1:{server.getsockname()[1]}",
+        password="raw-token",
+        extra=json.dumps({"stall_timeout": 2, "read_timeout": 5}),
+    )
+    threads: list[threading.Thread] = []
+
+    def raw(*blocks: bytes, headers: bytes = b"") -> None:
+        def answer() -> None:
+            with contextlib.suppress(OSError):
+                connection, _ = server.accept()
+                with connection:
+                    while not connection.recv(65536).endswith(b"\r\n\r\n"):
+                        pass
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n" + headers + b"\r\n")
+                    for block in blocks:
+                        connection.sendall(block)
+
+        threads.append(threading.Thread(target=answer, daemon=True))
+        threads[-1].start()
+
+    yield raw
+    with contextlib.suppress(OSError):
+        server.shutdown(socket.SHUT_RDWR)
+    server.close()
+    for thread in threads:
+        thread.join(5)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        pytest.param(lambda content: [content], id="at once"),
+        pytest.param(lambda content: [b"\xef\xbb\xbf\r\n", content, b"\r\n"], id="mark and white space"),
+        pytest.param(lambda content: [b"[", content, b", {}]"], id="a list"),
+        pytest.param(lambda content: [b'{"n":1.5,"bot":', content, b"}"], id="in pieces"),
+    ],
+)
+def test_without_framing_complete_json_is_whole(
+    raw: Callable[..., None], store: Store, vault: Vault, content: bytes, wrap: Callable[[bytes], list[bytes]]
+):
+    raw(*wrap(content))
+
+    backup = store(xenioo_conn_id="raw")
+
+    assert files_of(vault, backup)["bot"] == b"".join(wrap(content))
+    assert backup.manifest.condition.state == "ok"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(1, id="one byte"),
+        pytest.param(1000, id="a kilobyte"),
+        pytest.param(100_000, id="more than is looked at as the start"),
+        pytest.param(-1, id="all but the last byte"),
+    ],
+)
+def test_without_framing_json_that_ends_early_is_refused_and_its_hour_respected(
+    sim: Simulator, raw: Callable[..., None], vault: Vault, sent: int
+):
+    long = json.dumps({"behaviours": [{"id": number, "text": "täglich"} for number in range(5000)]}).encode()
+    raw(long[:sent])
+
+    with pytest.raises(XBackupError, match="in the middle of its JSON"):
+        operator(vault, xenioo_conn_id="raw").execute(make_context())
+    with pytest.raises(TaskDeferred):
+        operator(vault, xenioo_conn_id="raw").execute(make_context(try_number=2))
+
+    assert objects(vault) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        pytest.param(b"PK\x03\x04 and so on", "is not JSON", id="no JSON"),
+        pytest.param(b'{"a": NaN}', "cannot be followed", id="not quite JSON"),
+        pytest.param(b'{"a": ' + b"9" * 6000 + b"}", "cannot be followed", id="a huge number"),
+        pytest.param(b"{}{}", "cannot be followed", id="something behind it"),
+    ],
+)
+def test_without_framing_what_cannot_be_proven_whole_is_stored_as_suspect(
+    sim: Simulator, raw: Callable[..., None], store: Store, vault: Vault, body: bytes, reason: str
+):
+    raw(body)
+
+    backup = store(xenioo_conn_id="raw")
+
+    assert files_of(vault, backup)["bot"] == body
+    assert backup.manifest.condition.state == "suspect"
+    assert reason in backup.manifest.condition.reasons[0]
+
+
+def test_a_doubt_outlives_an_upload_that_failed(sim: Simulator, raw: Callable[..., None], vault: Vault):
+    raw(b"PK and so on")
+    repair = break_vault(vault, "raw")
+    with pytest.raises(XBackupError):
+        operator(vault, xenioo_conn_id="raw").execute(make_context())
+    repair()
+
+    operator(vault, xenioo_conn_id="raw").execute(make_context(try_number=2))
+
+    (backup,) = vault.backups()
+    assert backup.manifest.condition.state == "suspect"
+
+
+def test_chunks_prove_the_end_of_anything(sim: Simulator, raw: Callable[..., None], store: Store):
+    raw(b"4\r\nPK..\r\n0\r\n\r\n", headers=b"Transfer-Encoding: chunked\r\n")
+
+    assert store(xenioo_conn_id="raw").manifest.condition.state == "ok"
+
+
+def test_chunks_that_stop_before_the_last_are_refused(sim: Simulator, raw: Callable[..., None], vault: Vault):
+    raw(b"2\r\n{}\r\n", headers=b"Transfer-Encoding: chunked\r\n")
+
+    with pytest.raises(XBackupError, match="broke off"):
+        operator(vault, xenioo_conn_id="raw").execute(make_context())
+
+    assert objects(vault) == []
+
+
+# Suspect
+
+
+@pytest.fixture
+def resized(sim: Simulator, store: Store) -> Callable[..., Any]:
+    """Store the bot's backup, of about so many bytes."""
+    sim.settings.xenioo.cooldown_seconds = 0
+
+    def resized(size: int) -> Any:
+        sim.configure({"xenioo": {"bots": {"welcome": {"backup_bytes": size}}}})
+        return store(make_context(run_id=f"{size} bytes"))
+
+    return resized
+
+
+@pytest.mark.parametrize(
+    ("sizes", "state"),
+    [
+        pytest.param((100_000, 40_000), "suspect", id="less than half"),
+        pytest.param((100_000, 60_000), "ok", id="more than half"),
+        pytest.param((40_000, 100_000), "ok", id="more"),
+        pytest.param((100_000, 40_000, 41_000), "suspect", id="a suspect is no measure"),
+    ],
+)
+def test_a_backup_that_fell_by_more_than_half_is_stored_as_suspect(
+    resized: Callable[..., Any], sizes: tuple[int, ...], state: str
+):
+    first, *_, last = [resized(size) for size in sizes]
+
+    condition = last.manifest.condition
+    assert condition.state == state
+    assert all("size of the bot's backup fell from" in reason for reason in condition.reasons)
+    assert all(first.backup_id in reason for reason in condition.reasons)
+
+
+def test_the_last_line_of_the_log_says_whether_the_backup_is_whole_or_suspect(
+    resized: Callable[..., Any], capfd: pytest.CaptureFixture[str]
+):
+    resized(100_000)
+    told_of_whole = capfd.readouterr().out.splitlines()[-1]
+    resized(40_000)
+    told_of_suspect = capfd.readouterr().out.splitlines()[-1]
+
+    assert "is whole" in told_of_whole
+    assert "stored as suspect" in told_of_suspect
+    assert "fell from" in told_of_suspect
+    assert "is whole" not in told_of_suspect
+
+
 # Bytes in hand
 
 
@@ -291,6 +505,37 @@ def test_an_upload_that_fails_twice_is_done_in_the_end_without_a_second_call(
     backup = store(make_context(try_number=3))
 
     assert files_of(vault, backup) == {"bot": content}
+    assert calls(sim) == 1
+
+
+def test_an_answer_is_uploaded_however_long_its_retry_took(
+    sim: Simulator, store: Store, vault: Vault, spool_dir: Path, content: bytes
+):
+    repair = break_vault(vault)
+    with pytest.raises(XBackupError):
+        operator(vault).execute(make_context())
+    repair()
+    for path in spool_dir.iterdir():
+        os.utime(path, (0, 0))
+
+    backup = store(make_context(try_number=2))
+
+    assert files_of(vault, backup) == {"bot": content}
+    assert calls(sim) == 1
+
+
+def test_whoever_corrects_a_wrong_vault_still_has_the_answer_in_hand(
+    sim: Simulator, tmp_path: Path, vault: Vault, content: bytes
+):
+    break_vault(vault)
+    with pytest.raises(XBackupError):
+        operator(vault).execute(make_context())
+    right = Vault.open((tmp_path / "right").as_uri())
+
+    operator(right).execute(make_context(try_number=2))
+
+    (backup,) = right.backups()
+    assert files_of(right, backup) == {"bot": content}
     assert calls(sim) == 1
 
 

@@ -679,6 +679,20 @@ def test_a_wiped_tenant_is_stored_as_suspect_and_says_why(
     assert any("tests fell from 80 to 0" in reason and first.backup_id in reason for reason in condition.reasons)
 
 
+def test_the_last_line_of_the_log_does_not_call_a_suspect_whole(
+    sim: Simulator, no_cooldown: None, finished_job: MakeJob, store: Any, capfd: pytest.CaptureFixture[str]
+):
+    store(finished_job())
+    told_of_whole = capfd.readouterr().out.splitlines()[-1]
+    sim.change_data(tests=0)
+    store(finished_job())
+    told_of_suspect = capfd.readouterr().out.splitlines()[-1]
+
+    assert "is whole" in told_of_whole
+    assert "stored as suspect" in told_of_suspect
+    assert "is whole" not in told_of_suspect
+
+
 def test_a_suspect_does_not_become_the_measure_of_the_next(
     sim: Simulator, no_cooldown: None, finished_job: MakeJob, store: Any
 ):
