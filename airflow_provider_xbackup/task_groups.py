@@ -13,7 +13,8 @@
 
 Map whole groups, never three mapped operators: those would make every account wait for the slowest.
 ``pool``, ``deferrable``, ``poke_interval`` and ``timeout`` are the same for all accounts: give them with
-``.partial()``.
+``.partial()``. An argument that stands in one row stands in all of them. Rows that come from a task
+(``expand_kwargs(rows())``) hold every argument that is neither given with ``.partial()`` nor one of these four.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 
 @task_group
-@with_defaults
+@with_defaults("pool", "deferrable", "poke_interval", "timeout")
 def xray_backup(
     vault: str | ObjectStoragePath,
     account: str | None = None,
@@ -105,7 +106,7 @@ def xray_backup(
 
 
 @task_group
-@with_defaults
+@with_defaults("pool")
 def xenioo_backup(
     vault: str | ObjectStoragePath,
     account: str | None = None,

@@ -4,10 +4,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG, Asset, AssetAlias
+from airflow.sdk import DAG, Asset, AssetAlias, task
 
 from airflow_provider_xbackup.exceptions import XBackupFailError
 from airflow_provider_xbackup.task_groups import xenioo_backup, xray_backup
+from airflow_provider_xbackup.tasks.arguments import is_literal
 
 VAULT = "file:///srv/backups"
 
@@ -18,6 +19,16 @@ pytestmark = pytest.mark.filterwarnings("ignore:Partial task group")
 def dag():
     with DAG("flows", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
         yield dag
+
+
+@task
+def rows() -> list[dict[str, Any]]:
+    return []
+
+
+@task
+def row() -> dict[str, Any]:
+    return {}
 
 
 def test_an_xray_flow_asks_waits_and_stores(dag: DAG):
@@ -131,6 +142,48 @@ def test_an_argument_that_any_row_brings_is_mapped(dag: DAG):
 def test_what_is_the_same_for_all_accounts_cannot_be_mapped(dag: DAG, name: str):
     with pytest.raises(ValueError, match=rf"\.partial\({name}="):
         xray_backup.partial(vault=VAULT).expand_kwargs([{"account": "acme", name: 1}, {"account": "b", name: 2}])
+
+
+@pytest.mark.parametrize("name", ["pool", "deferrable", "poke_interval", "timeout"])
+def test_what_is_the_same_for_all_accounts_cannot_be_expanded(dag: DAG, name: str):
+    with pytest.raises(ValueError, match=rf"\.partial\({name}="):
+        xray_backup.partial(vault=VAULT).expand(**{name: [1, 2]})
+
+
+@pytest.mark.parametrize("flow", [xray_backup, xenioo_backup])
+def test_rows_that_come_from_a_task_bring_everything_but_what_is_the_same_for_all_accounts(dag: DAG, flow: Any):
+    flow.partial(vault=VAULT).expand_kwargs(rows())
+
+    store = dag.get_task(f"{flow.function.__name__}.store")
+    assert store.pool == "default_pool"
+    assert not is_literal(store.account)
+    assert not is_literal(store.encrypt_to)
+
+
+def test_rows_of_which_only_one_comes_from_a_task_keep_the_pool_of_all_accounts(dag: DAG):
+    given = {"account": "a", "on_cooldown": "wait", "encrypt_to": None, "xenioo_conn_id": "a"}
+    xenioo_backup.partial(vault=VAULT).expand_kwargs([given, row()])
+
+    assert dag.get_task("xenioo_backup.store").pool == "default_pool"
+
+
+@pytest.mark.parametrize(
+    ("brought", "says"),
+    [
+        pytest.param([{"account": "a"}, {"account": "b", "encrypt_to": None}], "Row 1 .*'encrypt_to'", id="first"),
+        pytest.param([{"account": "a"}, {"xenioo_conn_id": "b", "account": "b"}, {}], "Row", id="several"),
+        pytest.param([{"account": "a"}, {"account": "b"}, {}], "Row 3 .*'account'", id="last"),
+        pytest.param([{"account": "a", "pool": "x"}, {"account": "b"}], "Row 2 .*'pool'", id="pool"),
+    ],
+)
+def test_what_only_some_rows_hold_is_refused_when_the_dag_is_parsed(dag: DAG, brought: Any, says: str):
+    with pytest.raises(ValueError, match=says):
+        xenioo_backup.partial(vault=VAULT).expand_kwargs(brought)
+
+
+def test_what_a_row_lacks_next_to_rows_of_a_task_is_refused_when_the_dag_is_parsed(dag: DAG):
+    with pytest.raises(ValueError, match=r"Row 1 of the map has no"):
+        xenioo_backup.partial(vault=VAULT).expand_kwargs([{"account": "a"}, row()])
 
 
 def test_the_pool_of_a_bot_cannot_be_mapped(dag: DAG):

@@ -11,37 +11,53 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def with_defaults(group: Callable[P, R]) -> Callable[P, R]:
+def with_defaults(*never_mapped: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let a task group's function be mapped with ``expand_kwargs`` over rows that leave arguments out.
 
     Airflow hands such a function a stand-in for every argument that is not in ``.partial()``, whether the
-    rows hold it or not, and fails with a KeyError at run time where they do not.
+    rows hold it or not, and fails with a KeyError at run time where they do not. What rows that come from
+    a task will hold is not known when the DAG is parsed: they have to hold all arguments that can be mapped.
 
-    :param group: the function
-    :return: the function, called with its own defaults for what no row brings
+    :param never_mapped: the arguments that are the same in all rows; rows that come from a task never bring them
+    :return: the decorator. The function is then called with its own defaults for what no row brings, and
+        the call raises ValueError for what only some rows bring
     """
-    defaults = {
-        name: parameter.default
-        for name, parameter in inspect.signature(group).parameters.items()
-        if parameter.default is not inspect.Parameter.empty
-    }
 
-    @functools.wraps(group)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        for name, default in defaults.items():
-            if name in kwargs and _is_in_no_row(kwargs[name]):
-                kwargs[name] = default
-        return group(*args, **kwargs)
+    def decorate(group: Callable[P, R]) -> Callable[P, R]:
+        defaults = {name: each.default for name, each in inspect.signature(group).parameters.items()}
 
-    return call
+        @functools.wraps(group)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            for name in defaults.keys() & kwargs.keys():
+                if _is_in_no_row(kwargs[name], never_mapped=name in never_mapped):
+                    kwargs[name] = defaults[name]
+            return group(*args, **kwargs)
+
+        return call
+
+    return decorate
 
 
-def _is_in_no_row(argument: object) -> bool:
-    """Tell whether an argument stands for a key that none of the literal rows of a map holds."""
+def _is_in_no_row(argument: object, *, never_mapped: bool) -> bool:
+    """Tell whether an argument stands for a key that no row of a map brings.
+
+    :param argument: what the group was called with
+    :param never_mapped: whether rows that are not known yet count as rows without the key
+    :raises ValueError: when a row is known to lack what others may bring
+    """
     rows = getattr(getattr(argument, "_input", None), "value", None)
     key = getattr(argument, "_key", None)
-    return (
-        isinstance(rows, Sequence)
-        and bool(rows)
-        and all(isinstance(row, Mapping) and key not in row for row in rows)
-    )
+    if hasattr(rows, "iter_references"):
+        return never_mapped
+    if not isinstance(rows, Sequence) or not rows:
+        return False
+    lacking = [number for number, row in enumerate(rows, 1) if isinstance(row, Mapping) and key not in row]
+    later = sum(not isinstance(row, Mapping) for row in rows)
+    if len(lacking) + (later if never_mapped else 0) == len(rows):
+        return True
+    if lacking:
+        raise ValueError(
+            f"Row {lacking[0]} of the map has no {key!r}, which other rows have or may have: "
+            f"give it in every row, or for all of them with .partial({key}=…)."
+        )
+    return False

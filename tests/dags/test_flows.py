@@ -110,6 +110,22 @@ def test_whole_flows_are_mapped_over_tenants_and_deferred(run_dag, vault: Vault,
     assert len(list(simulator.journal.jobs())) == 2
 
 
+@pytest.mark.parametrize(
+    ("dag_id", "accounts"),
+    [
+        pytest.param("listed_bots", {"welcome", "support"}, id="xenioo"),
+        pytest.param("listed_tenants", {"acme", "globex"}, id="xray"),
+    ],
+)
+def test_whole_flows_are_mapped_over_rows_that_a_task_makes(
+    run_dag, vault: Vault, dag_id: str, accounts: set[str]
+):
+    run = run_dag("tests", dag_id)
+
+    assert run.state == "success"
+    assert {backup.manifest.account for backup in vault.backups()} == accounts
+
+
 def test_a_dag_scheduled_on_an_account_is_queued_by_the_backup_of_that_account(run_dag, vault: Vault):
     from airflow.models.asset import AssetDagRunQueue
     from airflow.models.dag import DagModel
