@@ -12,7 +12,7 @@ class DamagedZipError(BackupError):
 
     :param message: which entry, and what is wrong with it
     :param code: the kind of damage in one kebab-case word, for tables and tests: ``not-a-zip``,
-        ``truncated``, ``trailing-data``, ``local-header``, ``crc``, ``size``, ``deflate``, ``json``,
+        ``truncated``, ``trailing-data``, ``local-header``, ``crc``, ``size``, ``deflate``,
         ``encrypted``, ``unsupported-method``, ``unsafe-name``, ``duplicate-name``, ``bomb``,
         ``too-many-entries``, ``central-directory``, ``directory-too-large``, ``entry-outside``,
         ``overlap``, ``multi-disk``, ``ambiguous-end``

@@ -98,15 +98,21 @@ def check_projects(found: frozenset[str], job: XrayBackupJob) -> None:
         )
 
 
-def check_counts(entities: Mapping[str, int] | None, live: Mapping[str, int], job: XrayBackupJob) -> None:
+def check_counts(
+    entities: Mapping[str, int] | None,
+    live: Mapping[str, int],
+    job: XrayBackupJob,
+    unread: frozenset[str] = frozenset(),
+) -> None:
     """Refuse a full with fewer than half the tests that the service counts right now.
 
     :param entities: counts in the zip, or None where they were not read
     :param live: the service's totals of the job's projects; empty where it did not answer
     :param job: the job
+    :param unread: the types that could not be counted
     :raises ForeignFileError: when the zip holds far too little
     """
-    if job.kind != "full" or entities is None or "tests" not in live:
+    if job.kind != "full" or entities is None or "tests" not in live or "tests" in unread:
         return
     stored = entities.get("tests", 0)
     if stored * 2 < live["tests"]:
@@ -117,18 +123,21 @@ def check_counts(entities: Mapping[str, int] | None, live: Mapping[str, int], jo
         )
 
 
-def find_drops(now: Mapping[str, int], before: Mapping[str, int], max_drop: float) -> Sequence[str]:
+def find_drops(
+    now: Mapping[str, int], before: Mapping[str, int], max_drop: float, unread: frozenset[str] = frozenset()
+) -> Sequence[str]:
     """Compare sizes and counts of a full with those of the newest accepted full of its group.
 
     :param now: what the new backup holds, by name
     :param before: what the earlier one held, by the same names
     :param max_drop: the share that may be missing, 0 to 1
+    :param unread: names of which nobody knows how many the new backup holds
     :return: a sentence for everything that fell by more; empty when nothing did
     """
     return [
         f"{name} fell from {old} to {now.get(name, 0)}"
         for name, old in sorted(before.items())
-        if old > 0 and now.get(name, 0) < old * (1 - max_drop)
+        if old > 0 and name not in unread and now.get(name, 0) < old * (1 - max_drop)
     ]
 
 

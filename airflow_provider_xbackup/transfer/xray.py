@@ -215,7 +215,7 @@ class XrayTransfer:
     def _judge(self, report: ZipReport) -> None:
         check_projects(report.projects, self.job)
         if self.job.kind == "full" and report.entities is not None:
-            check_counts(report.entities, self._count_live(report.projects), self.job)
+            check_counts(report.entities, self._count_live(report.projects), self.job, report.unread)
 
     def _count_live(self, found: frozenset[str]) -> Mapping[str, int]:
         """Add up what the service counts right now; nothing where it does not answer for every project."""
@@ -254,7 +254,8 @@ class XrayTransfer:
             before |= earlier.manifest.entities or {}
             now |= report.entities
         reasons = tuple(
-            f"{drop}, against backup {earlier.backup_id}." for drop in find_drops(now, before, self.max_drop)
+            f"{drop}, against backup {earlier.backup_id}."
+            for drop in find_drops(now, before, self.max_drop, report.unread)
         )
         if not reasons:
             return Condition()

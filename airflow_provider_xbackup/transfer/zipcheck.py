@@ -19,11 +19,13 @@ class ZipReport:
     :param entities: number of entities by type, for example ``{"tests": 120}``; None where the content
         was not read
     :param projects: the Jira project ids in the names of the entity files
+    :param unread: the types that are not counted, because a file of theirs is whole and cannot be read as JSON
     """
 
     entries: int
     entities: dict[str, int] | None
     projects: frozenset[str]
+    unread: frozenset[str] = frozenset()
 
 
 class _Check(Protocol):
@@ -78,10 +80,13 @@ class ZipInspector:
         except DamagedZipError as error:
             self._failure = error
             raise
+        unread = frozenset(self._walk.unread if self._walk else ())
+        counts = sorted(self._walk.entities.items()) if self._walk else ()
         return ZipReport(
             entries=self._names,
-            entities=None if self._walk is None else dict(sorted(self._walk.entities.items())),
+            entities=None if self._walk is None else {name: n for name, n in counts if name not in unread},
             projects=frozenset(self._projects),
+            unread=unread,
         )
 
     def _refuse_again(self) -> None:

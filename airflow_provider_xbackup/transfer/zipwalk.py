@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import zlib
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from airflow_provider_xbackup.transfer.blocks import BlockReader, Step
 from airflow_provider_xbackup.transfer.entities import EntityCounter, EntityFile, entity_file
 from airflow_provider_xbackup.transfer.errors import DamagedZipError
 from airflow_provider_xbackup.transfer.zipledger import EntryLedger
+
+log = logging.getLogger(__name__)
 
 #: Deflate cannot honestly do more than 1,032 : 1.
 MAX_RATIO = 1_100
@@ -44,6 +47,7 @@ class ContentWalk:
 
     def __init__(self, see: Callable[[str], None], *, entities: bool, max_ratio: float) -> None:
         self.entities: dict[str, int] = {}
+        self.unread: set[str] = set()
         self._see = see
         self._count_entities = entities
         self._max_ratio = max_ratio
@@ -263,7 +267,16 @@ class ContentWalk:
         try:
             count = counter.finish()
         except ValueError as error:
-            raise DamagedZipError(f"Entry {zf.shown(entry.name)} is not JSON: {error}.", "json") from None
+            # The bytes are whole: whatever the parser thinks of them, they are what the service has written.
+            if file.entity not in self.unread:
+                log.warning(
+                    "Entry %s cannot be read as JSON (%s): the backup is stored without a count of its %s.",
+                    zf.shown(entry.name),
+                    error,
+                    file.entity,
+                )
+            self.unread.add(file.entity)
+            return
         self.entities[file.entity] = self.entities.get(file.entity, 0) + count
 
     def _directory(self, signature: bytes) -> Step[None]:

@@ -119,6 +119,16 @@ def test_a_full_holds_at_least_half_the_tests_there_are(stored: Any, live: Any, 
             check_counts(stored, live, job(kind=kind, modified_since=since))
 
 
+def test_tests_that_could_not_be_counted_are_not_judged():
+    check_counts({}, {"tests": 100}, job(), unread=frozenset({"tests"}))
+
+
+def test_what_could_not_be_counted_did_not_fall():
+    before = {"tests": 100, "testSets": 10}
+
+    assert find_drops({}, before, 0.5, frozenset({"tests"})) == ["testSets fell from 10 to 0"]
+
+
 @pytest.mark.parametrize(
     ("now", "before", "max_drop", "expected"),
     [

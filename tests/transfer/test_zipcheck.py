@@ -278,11 +278,22 @@ def test_the_elements_of_the_first_list_are_counted(text: bytes, entity: str, co
         b"[1] x",
         b'["\xff"]',
         b"<html>",
+        b"[NaN]",
     ],
 )
 @pytest.mark.parametrize("block", [1, 10_000])
-def test_an_entity_file_that_is_no_json_is_damage(text: bytes, block: int) -> None:
-    assert code_of(build({"tests_1_0.json": text}), block=block) == "json"
+def test_an_entity_file_that_is_no_json_is_not_counted_and_no_damage(
+    text: bytes, block: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = {"tests_1_0.json": TESTS_FILE, "tests_1_1.json": text, "datasets_1_0.json": b"[1]"}
+    report = inspect(build(files), block=block)
+    assert report == ZipReport(3, {"datasets": 1}, frozenset({"1"}), unread=frozenset({"tests"}))
+    assert "'tests_1_1.json' cannot be read as JSON" in caplog.text
+
+
+def test_many_entity_files_that_are_no_json_are_told_once_a_type(caplog: pytest.LogCaptureFixture) -> None:
+    inspect(build({f"{kind}_1_{chunk}.json": b"" for kind in ("tests", "datasets") for chunk in range(9)}))
+    assert len(caplog.records) == 2
 
 
 @pytest.mark.parametrize("digits", [17, 18, 19, 20, 4301, 70_000])
@@ -560,7 +571,7 @@ def test_a_large_json_file_is_counted_in_flat_memory() -> None:
 def test_one_endless_string_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("airflow_provider_xbackup.transfer.entities._LONGEST_VALUE", 1 << 20)
     data = build({"tests_1_0.json": b'["' + b"x" * (3 << 20) + b'"]'})
-    assert code_of(data) == "json"
+    assert inspect(data).unread == {"tests"}
 
 
 def test_the_structure_check_keeps_the_end_only(monkeypatch: pytest.MonkeyPatch) -> None:
