@@ -60,9 +60,12 @@ _TIME_LEFT = re.compile(rf"\bin\b:?\s*(?:about\s+)?((?:{_PART}[\s,;]*(?:and\b\s*
 _COOLDOWN_WORDS = re.compile(
     r"\bonce every\b|\bcreate a new one in\b|\balready (being|running|started|in)\b|\balready\b.*\brunning\b"
     r"|\bin progress\b|\b(still|currently|is) (running|being)\b|\banother (backup|job)\b"
-    r"|\btoo (soon|early|often)\b|\bwait\b|\btry again\b",
+    r"|\btoo (soon|early|often)\b",
     re.IGNORECASE,
 )
+# Polite words that end any refusal: alone they prove nothing.
+_WAIT_WORDS = re.compile(r"\bwait\b|\btry again\b", re.IGNORECASE)
+_WRONG_VALUE_WORDS = re.compile(r"\binvalid\b|\bmust be\b|\brequired\b|\bmalformed\b", re.IGNORECASE)
 _LONGEST_PROJECT_ID = 18
 _COUNTED = {
     "tests": "getTests",
@@ -359,8 +362,8 @@ def read_job(answer: Answer, request: XrayBackupRequest, base: str | None = None
     :raises CooldownError: when the gap to the last backup is not over; Xray says so with a 400
     :raises UnreadableAnswerError: when a success names no job
     """
-    if answer.status == 400 and _COOLDOWN_WORDS.search(message_of(answer)):
-        raise _cooldown(answer)
+    if answer.status == 400:
+        _refuse_cooldown(answer)
     if answer.status != 200:
         raise refusal(answer, "asking for a backup")
     job_id = _read_job_id(field(json_object(answer, "the id of a backup job"), "jobId"))
@@ -531,7 +534,21 @@ def read_remaining(text: str) -> timedelta | None:
     return sum((timedelta(**{f"{unit.lower()}s": int(count)}) for count, unit in parts), timedelta())
 
 
-def _cooldown(answer: Answer) -> CooldownError:
+def _refuse_cooldown(answer: Answer) -> None:
+    """Raise what a 400 means if it means to wait; words about a wrong value mean it only next to a time.
+
+    :raises CooldownError: not certain when the words only ask to wait, with neither a time nor a reason
+    """
+    said = message_of(answer)
+    named = _COOLDOWN_WORDS.search(said) is not None
+    timed = read_remaining(said) is not None or "once every" in said.lower()
+    if not named and not _WAIT_WORDS.search(said):
+        return
+    if timed or not _WRONG_VALUE_WORDS.search(said):
+        raise _cooldown(answer, certain=named or timed)
+
+
+def _cooldown(answer: Answer, *, certain: bool) -> CooldownError:
     remaining = read_remaining(message_of(answer))
     # Without a time, the last backup may have ended just now, or one may still be running: asked again
     # after the wait, the server says more.
@@ -543,6 +560,7 @@ def _cooldown(answer: Answer) -> CooldownError:
         f"and the next is possible at {available_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC "
         f"(in {_in_words(wait)}{how_sure}).",
         available_at=available_at,
+        certain=certain,
     )
 
 

@@ -156,13 +156,26 @@ class TestCooldown:
             "Backup in progress",
             "The backup job is still running",
             "Too soon",
-            "Please try again later",
         ],
     )
     def test_a_running_job_is_a_cooldown_of_six_hours(self, reply, now, text):
         with pytest.raises(CooldownError, match=text) as caught:
             xray.read_job(reply(400, {"error": text}), FULL)
         assert caught.value.available_at == now + timedelta(hours=6)
+        assert caught.value.certain
+
+    @pytest.mark.parametrize("text", ["Please try again later", "Wait.", "The project is busy, please wait"])
+    def test_words_that_only_ask_to_wait_are_waited_for_once(self, reply, now, text):
+        with pytest.raises(CooldownError, match=text) as caught:
+            xray.read_job(reply(400, {"error": text}), FULL)
+        assert caught.value.available_at == now + timedelta(hours=6)
+        assert not caught.value.certain
+
+    @pytest.mark.parametrize("text", ["Please wait, you can try again in: 2 hours.", "Invalid: wait, in: 2 hours"])
+    def test_words_that_ask_to_wait_are_certain_with_a_time(self, reply, now, text):
+        with pytest.raises(CooldownError) as caught:
+            xray.read_job(reply(400, {"error": text}), FULL)
+        assert (caught.value.available_at, caught.value.certain) == (now + timedelta(hours=2), True)
 
     @pytest.mark.parametrize(
         "body", [b"A backup can be created once every 6 hours", {"Message": "once every 6 hours"}]
@@ -176,6 +189,10 @@ class TestCooldown:
         [
             {"error": "projectIds must be a list of strings."},
             {"error": "Project not found: 10042."},
+            {"error": "Invalid modifiedSince, please correct it and try again."},
+            {"error": "withAttachment must be a boolean, try again"},
+            {"error": "A value is required. Please try again."},
+            {"error": "Malformed body; wait and send another"},
             {"error": "The backup cannot be created because the project is archived"},
             {"error": ""},
             {},
