@@ -228,12 +228,20 @@ class XrayCreateBackupOperator(BaseOperator):
 
     @property
     def _asked_for(self) -> dict[str, Any]:
-        """What makes two tries of this task ask for the same."""
+        """What makes two tries of this task ask for the same, however it is written."""
+        from airflow_provider_xbackup.services.instants import format_instant
+        from airflow_provider_xbackup.services.xray import XrayBackupRequest
+
+        auto = self.modified_since == AUTO
+        asked = XrayBackupRequest.checked(
+            self.project_ids, None if auto else self.modified_since, self.with_attachments
+        )
+        since = asked.modified_since
         return {
             "xray_conn_id": self.xray_conn_id,
-            "project_ids": self.project_ids,
-            "modified_since": self.modified_since,
-            "with_attachments": self.with_attachments,
+            "project_ids": asked.sorted_project_ids,
+            "modified_since": AUTO if auto else since and format_instant(since),
+            "with_attachments": asked.with_attachments,
         }
 
     @property
@@ -244,6 +252,8 @@ class XrayCreateBackupOperator(BaseOperator):
             "vault": self._check_vault,
             "on_cooldown": arguments.check_on_cooldown,
             "max_wait": arguments.check_max_wait,
+            "full_every": arguments.check_full_every,
+            "overlap": arguments.check_overlap,
             "project_ids": partial(_check_request, "project_ids"),
             "modified_since": self._check_modified_since,
             "with_attachments": partial(_check_request, "with_attachments"),

@@ -61,7 +61,7 @@ class XrayBackupSensor(BaseSensorOperator):
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poke_interval: timedelta | float = 30,
         timeout: timedelta | float = timedelta(hours=6),
-        outage_tolerance: timedelta = timedelta(minutes=30),
+        outage_tolerance: timedelta | float = timedelta(minutes=30),
         **kwargs: Any,
     ) -> None:
         super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
@@ -70,11 +70,11 @@ class XrayBackupSensor(BaseSensorOperator):
         self.account = account
         self.deferrable = deferrable
         self.outage_tolerance = outage_tolerance
+        arguments.check_literals(self, self._checks)
         # In reschedule mode every poke is a process of its own, and only the timeout can end an outage.
         bounded = self.mode != "reschedule"
-        self._outage = Outage(outage_tolerance.total_seconds() if bounded else math.inf)
+        self._outage = Outage(arguments.seconds_of(outage_tolerance) if bounded else math.inf)
         self._seen_running = False
-        arguments.check_literals(self, self._checks)
 
     def execute(self, context: Context) -> Any:  # noqa: RET503 - to defer is to raise
         """Wait for the job.
@@ -106,7 +106,7 @@ class XrayBackupSensor(BaseSensorOperator):
                 account=self._account,
                 poll_interval=self.poke_interval,
                 deadline=started + self.timeout,
-                outage_tolerance=self.outage_tolerance.total_seconds(),
+                outage_tolerance=arguments.seconds_of(self.outage_tolerance),
             ),
             method_name="execute_complete",
         )
@@ -179,4 +179,5 @@ class XrayBackupSensor(BaseSensorOperator):
             "xray_conn_id": arguments.check_conn_id,
             "account": arguments.check_account,
             "job": arguments.check_job,
+            "outage_tolerance": arguments.check_outage_tolerance,
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -21,11 +22,15 @@ COOLDOWN_CHOICES = ("wait", "skip", "fail")
 def check_literals(task: BaseOperator, checks: Checks) -> None:
     """Check the arguments whose values are known already when the DAG is parsed.
 
+    That is every literal, and every argument that is no template field: nothing fills those in later.
+
     :param task: the operator, its arguments set
     :param checks: its checks
     :raises XBackupError: when one cannot be meant
     """
-    _check(task, {name: check for name, check in checks.items() if is_literal(getattr(task, name))})
+    templated = set(task.template_fields)
+    known = {name for name in checks if name not in templated or is_literal(getattr(task, name))}
+    _check(task, {name: check for name, check in checks.items() if name in known})
 
 
 def check_all(task: BaseOperator, checks: Checks) -> None:
@@ -107,8 +112,57 @@ def check_max_wait(value: object) -> None:
 
     :raises InvalidArgumentError: when it is no duration
     """
-    if not isinstance(value, timedelta) or value <= timedelta():
-        raise InvalidArgumentError(f"max_wait must be a timedelta above 0 and is {value!r}.")
+    _check_above_zero("max_wait", value)
+
+
+def check_full_every(value: object) -> None:
+    """Check how old a full backup may be.
+
+    :raises InvalidArgumentError: when it is no duration
+    """
+    _check_above_zero("full_every", value)
+
+
+def check_overlap(value: object) -> None:
+    """Check how far before its base a partial backup starts.
+
+    :raises InvalidArgumentError: when it is no duration
+    """
+    if not isinstance(value, timedelta) or value < timedelta():
+        raise InvalidArgumentError(f"overlap must be a timedelta of 0 or more and is {value!r}.")
+
+
+def check_outage_tolerance(value: object) -> None:
+    """Check how long a service may be out of reach.
+
+    :raises InvalidArgumentError: when it is neither a duration nor a number of seconds
+    """
+    known = isinstance(value, (timedelta, int, float)) and not isinstance(value, bool)
+    if not known or not 0 <= seconds_of(value) < math.inf:  # type: ignore[arg-type]
+        raise InvalidArgumentError(
+            f"outage_tolerance must be a timedelta or a number of seconds, 0 or more, and is {value!r}."
+        )
+
+
+def seconds_of(duration: timedelta | float) -> float:
+    """Return a duration, or a number of seconds, as seconds."""
+    return duration.total_seconds() if isinstance(duration, timedelta) else duration
+
+
+def check_compress(value: object) -> None:
+    """Check whether to compress.
+
+    :raises InvalidArgumentError: when it is no bool
+    """
+    _check_bool("compress", value)
+
+
+def check_accept_identical(value: object) -> None:
+    """Check whether to take a file that equals another job's.
+
+    :raises InvalidArgumentError: when it is no bool
+    """
+    _check_bool("accept_identical", value)
 
 
 def check_conn_id(value: object) -> None:
@@ -118,6 +172,16 @@ def check_conn_id(value: object) -> None:
     """
     if not isinstance(value, str) or not value.strip():
         raise InvalidArgumentError(f"A connection id must be the name of an Airflow connection and is {value!r}.")
+
+
+def _check_above_zero(name: str, value: object) -> None:
+    if not isinstance(value, timedelta) or value <= timedelta():
+        raise InvalidArgumentError(f"{name} must be a timedelta above 0 and is {value!r}.")
+
+
+def _check_bool(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise InvalidArgumentError(f"{name} must be True or False and is {value!r}.")
 
 
 def _check(task: BaseOperator, checks: Checks) -> None:

@@ -117,6 +117,7 @@ class XeniooToObjectStorageOperator(BaseOperator):
             "on_cooldown": arguments.check_on_cooldown,
             "max_wait": arguments.check_max_wait,
             "encrypt_to": arguments.check_recipients,
+            "compress": arguments.check_compress,
         }
 
 

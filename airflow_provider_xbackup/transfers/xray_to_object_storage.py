@@ -100,5 +100,6 @@ class XrayToObjectStorageOperator(BaseOperator):
             "encrypt_to": arguments.check_recipients,
             "job": arguments.check_job,
             "check": check_mode,
+            "accept_identical": arguments.check_accept_identical,
             "max_drop": check_max_drop,
         }

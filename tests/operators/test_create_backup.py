@@ -115,6 +115,29 @@ def test_changed_arguments_ask_anew(sim: Simulator, changed: dict[str, Any]):
     assert sim.journal.jobs() == [first["job_id"], second["job_id"]]
 
 
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        pytest.param({"project_ids": [10042]}, {"project_ids": ["10042"]}, id="a number as text"),
+        pytest.param({"project_ids": ["10042", "10077"]}, {"project_ids": ["10077", "10042"]}, id="another order"),
+        pytest.param(
+            {"modified_since": "2026-01-01T01:00:00+01:00"},
+            {"modified_since": datetime(2026, 1, 1, tzinfo=UTC)},
+            id="the same instant",
+        ),
+        pytest.param({"with_attachments": True}, {"with_attachments": "True"}, id="a bool from a template"),
+    ],
+)
+def test_the_same_arguments_in_other_words_find_the_job_again(
+    sim: Simulator, first: dict[str, Any], again: dict[str, Any]
+):
+    sim.settings.xray.cooldown_seconds = 0
+    store = StateStore()
+
+    assert create(store, **first)["job_id"] == create(store, **again)["job_id"]
+    assert len(sim.journal.jobs()) == 1
+
+
 def test_a_job_the_service_forgot_is_asked_for_anew(sim: Simulator):
     sim.settings.xray.cooldown_seconds = 0
     sim.settings.xray.job_kept_seconds = 0
@@ -321,6 +344,10 @@ WRONG = [
     pytest.param("vault", "ftp://host/x", "ftp", id="vault of an unknown scheme"),
     pytest.param("xray_conn_id", " ", "connection id", id="empty connection id"),
     pytest.param("max_wait", timedelta(0), "max_wait", id="no wait at all"),
+    pytest.param("full_every", 7, "full_every must be a timedelta above 0", id="fulls every number"),
+    pytest.param("full_every", timedelta(0), "full_every", id="fulls without end"),
+    pytest.param("overlap", "x", "overlap must be a timedelta of 0 or more", id="an overlap in words"),
+    pytest.param("overlap", timedelta(seconds=-1), "overlap", id="a gap"),
 ]
 
 
@@ -336,7 +363,7 @@ def test_a_template_that_renders_to_it_is_refused_with_the_same_words_before_any
 ):
     with pytest.raises(XBackupFailError) as literal:
         operator(**{name: value})
-    task = operator(**{} if name == "max_wait" else {name: "{{ params.value }}"})
+    task = operator(**{} if name in ("max_wait", "full_every", "overlap") else {name: "{{ params.value }}"})
     setattr(task, name, value)  # as Airflow does when it renders
 
     with pytest.raises(XBackupFailError) as rendered:
@@ -381,7 +408,7 @@ def test_auto_makes_a_partial_that_overlaps_its_base(stored_full: dict[str, Any]
 
 
 def test_auto_makes_a_full_when_the_last_one_is_too_old(stored_full: dict[str, Any], vault: Vault):
-    assert auto(vault, full_every=timedelta(0))["kind"] == "full"
+    assert auto(vault, full_every=timedelta(microseconds=1))["kind"] == "full"
 
 
 @pytest.mark.parametrize(

@@ -276,3 +276,20 @@ def test_the_triggers_words_reach_the_person(sim: Simulator, job: Job, status: s
 def test_what_is_no_job_is_refused_when_the_dag_is_parsed(job: Any):
     with pytest.raises(XBackupFailError, match="argument job"):
         sensor(job)
+
+
+@pytest.mark.parametrize(
+    "tolerance", ["30", timedelta(seconds=-1), -1, float("nan"), float("inf"), True, None, "{{ params.x }}"]
+)
+def test_a_tolerance_that_is_no_duration_is_refused_when_the_dag_is_parsed(tolerance: Any):
+    with pytest.raises(XBackupFailError, match="outage_tolerance must be a timedelta or a number of seconds"):
+        sensor("{{ params.job }}", outage_tolerance=tolerance)
+
+
+@pytest.mark.parametrize("tolerance", [0, 0.0, timedelta(0)])
+@pytest.mark.parametrize("wait", [poke, defer])
+def test_a_tolerance_may_be_a_number_of_seconds(sim: Simulator, job: Job, wait: Any, tolerance: Any):
+    sim.add_fault(action="html", path="/status$", status=503, times=50)
+
+    with pytest.raises(XBackupFailError, match="gone on for 0 minutes"):
+        wait(sensor(job, outage_tolerance=tolerance))

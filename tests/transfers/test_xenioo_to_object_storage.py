@@ -667,6 +667,8 @@ def test_a_spool_that_others_can_enter_is_refused_before_the_hour_is_spent(
         pytest.param("vault", "ftp://x/y", "ftp", id="vault of an unknown scheme"),
         pytest.param("on_cooldown", "hope", "'wait', 'skip' or 'fail'", id="unknown choice"),
         pytest.param("max_wait", "12 h", "max_wait", id="a wait in words"),
+        pytest.param("max_wait", "{{ params.wait }}", "max_wait", id="a template where none is rendered"),
+        pytest.param("compress", "no", "compress must be True or False", id="a yes or no in words"),
         pytest.param("encrypt_to", ["AGE-SECRET-KEY-1QQ"], "encrypt_to", id="a private key"),
         pytest.param("xenioo_conn_id", "", "connection id", id="empty connection id"),
     ],

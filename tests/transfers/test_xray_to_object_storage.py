@@ -768,6 +768,7 @@ WRONG = [
     pytest.param("encrypt_to", ["ssh-rsa AAAA"], "encrypt_to", id="no age key"),
     pytest.param("check", "nothing", "'content' or 'structure'", id="unknown check"),
     pytest.param("max_drop", 2, "between 0 and 1", id="more than all"),
+    pytest.param("accept_identical", "no", "accept_identical must be True or False", id="a yes or no in words"),
     pytest.param("job", {}, "job", id="no job"),
 ]
 
