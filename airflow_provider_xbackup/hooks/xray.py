@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseHook
@@ -107,10 +109,10 @@ class XrayHook(BaseHook):
 
     async def aget_backup_status(self, job_id: str) -> JobStatus:
         """Ask how far a job is, on the event loop: see :meth:`get_backup_status`."""
-        from airflow_provider_xbackup.services import xray
-
         with airflow_errors(self._about):
             async with self.async_client() as client:
+                from airflow_provider_xbackup.services import xray  # loaded by now, off the event loop
+
                 return xray.read_status(await client.call(xray.status_request(job_id)), job_id)
 
     def open_backup_file(self, artifact: Artifact) -> OpenFile:
@@ -161,12 +163,14 @@ class XrayHook(BaseHook):
 
         :raises InvalidArgumentError: when the connection does not exist or cannot be meant
         """
-        from airflow_provider_xbackup.http.aio import shared_client
-
         if self._reached is None:
             conn, extra = await find_connection_async(self, self.xray_conn_id, self.hook_name)
-            self._reached = _read_connection(conn, extra)
+            # Loading the modules and reading a CA bundle take longer than other triggers should have to wait.
+            self._reached = await asyncio.to_thread(_read_connection, conn, extra)
+            await asyncio.to_thread(import_module, "airflow_provider_xbackup.http.aio")
         endpoint, tokens = self._reached
+        from airflow_provider_xbackup.http.aio import shared_client
+
         async with shared_client(endpoint, tokens, requests=_REQUESTS, period=_PERIOD) as client:
             yield client
 

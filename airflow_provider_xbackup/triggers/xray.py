@@ -70,8 +70,6 @@ class XrayBackupTrigger(BaseTrigger):
             yield TriggerEvent({"status": "error", "job_id": self.job_id, "message": str(error)})
 
     async def _wait(self) -> dict[str, Any]:
-        from airflow_provider_xbackup.services.instants import format_instant
-
         hook = XrayHook(self.xray_conn_id, self.account)
         about = f"Xray account {self.account!r}"
         outage = Outage(self.outage_tolerance)
@@ -82,6 +80,8 @@ class XrayBackupTrigger(BaseTrigger):
                     await asyncio.sleep(pause)
                     finished_at = await self._finished_at(hook, outage)
                     if finished_at is not None:
+                        from airflow_provider_xbackup.services.instants import format_instant
+
                         return {
                             "status": "success",
                             "job_id": self.job_id,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import subprocess
+import sys
 from datetime import timedelta
 
 import pytest
@@ -31,6 +33,46 @@ def test_a_backup_is_asked_for_watched_and_opened(sim, hook):
     with hook.open_backup_file(Artifact.DATA).stream as stream:
         assert next(stream.blocks()).startswith(b"PK")
     assert len(sim.journal.entries("/authenticate")) == 1
+
+
+ON_THE_LOOP = """
+import asyncio, sys, threading
+from airflow_provider_xbackup.hooks.xray import XrayHook
+from airflow_provider_xbackup.triggers.xray import XrayBackupTrigger
+
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if threading.current_thread() is threading.main_thread():
+            print(name)
+
+async def main():
+    sys.meta_path.insert(0, Watch())
+    await {call}
+    sys.meta_path.pop(0)
+
+asyncio.run(main())
+"""
+TRIGGER = (
+    "XrayBackupTrigger(job_id='{job_id}', xray_conn_id='acme', account='acme', poll_interval=1, deadline=0, "
+    "outage_tolerance=1).run().__anext__()"
+)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param("XrayHook('acme').aget_backup_status('{job_id}')", id="a question"),
+        pytest.param(TRIGGER, id="a trigger"),
+    ],
+)
+def test_nothing_heavy_is_loaded_on_the_event_loop(sim, hook, call):
+    script = ON_THE_LOOP.format(call=call.format(job_id=hook.create_backup(FULL).job_id))
+
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
+
+    assert ran.returncode == 0, ran.stderr
+    loaded = {name.split(".")[0] for name in ran.stdout.split()}
+    assert loaded.isdisjoint({"airflow_provider_xbackup", "aiohttp", "requests", "pendulum", "tenacity"})
 
 
 def test_the_projects_entities_are_counted(hook):
