@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
+
+from airflow_provider_xbackup.cli import list_backups
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md"])
@@ -43,6 +46,30 @@ def test_every_python_snippet_runs_as_a_dag_file_would(code: str):
     module.__file__ = str(ROOT / "example_dags" / "snippet.py")
 
     exec(compile(code, "snippet", "exec"), module.__dict__)
+
+
+def test_the_sample_of_a_list_in_the_readme_is_what_the_command_writes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    text = (ROOT / "README.md").read_text()
+    sample = text.partition("$ xbackup list s3://backups/xbackup\n")[2].partition("```")[0]
+    monkeypatch.setenv("COLUMNS", "120")
+    sizes = {"xray/acme": 1_420_000_000, "xenioo/welcome": 151_000}
+    backups = [
+        SimpleNamespace(
+            backup_id=line.split()[0],
+            path=SimpleNamespace(service=account.partition("/")[0], account=account.partition("/")[2]),
+            instant=datetime.now(UTC) - timedelta(hours=6),
+            manifest=SimpleNamespace(stored_size=size),
+            state="ok",
+        )
+        for line, (account, size) in zip(sample.splitlines()[1:3], sizes.items(), strict=True)
+    ]
+
+    list_backups._write_table(backups, "s3://backups/xbackup")
+
+    written = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert written == sample.splitlines()
 
 
 def test_the_documentation_builds_without_warnings(tmp_path: Path):
