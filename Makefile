@@ -9,8 +9,8 @@ READY := $(VENV)/.ready
 $(READY): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the locked dependencies into $(VENV) (a minute or so) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/uv.txt --require-hashes
-	@echo "Installing the locked dependencies into $(VENV) ..."
 	@$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes --python $(BIN)/python requirements/uv.txt requirements/dev.txt
 	@$(BIN)/uv pip install --quiet --no-deps --editable . --python $(BIN)/python
 	@touch $@

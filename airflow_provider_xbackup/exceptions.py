@@ -46,6 +46,12 @@ class XBackupCooldownError(XBackupError):
         return partial(type(self), available_at=self.available_at, certain=self.certain), self.args
 
 
+def account_label(service: str, account: str, conn_id: str) -> str:
+    """Return what errors call an account: its name, and the connection to look at where that has another."""
+    connection = "" if account == conn_id else f" (connection {conn_id!r})"
+    return f"{service} account {account!r}{connection}"
+
+
 @contextlib.contextmanager
 def airflow_errors(about: str) -> Iterator[None]:
     """Raise the package's plain errors as Airflow's, saying what they are about.

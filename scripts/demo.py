@@ -57,7 +57,8 @@ def main() -> int:
         return 1
     say(f"Done in {time.monotonic() - started:.0f} s. This is in the vault {VAULT.as_uri()}:\n")
     subprocess.run([BIN / "xbackup", "list", VAULT.as_uri()], check=True)
-    print(NEXT.format(vault=VAULT.as_uri()))
+    listed = subprocess.check_output([BIN / "xbackup", "list", VAULT.as_uri(), "--json"])
+    print(NEXT.format(vault=VAULT.as_uri(), newest=json.loads(listed)[0]["backup_id"]))
     return 0
 
 
@@ -152,10 +153,13 @@ def say(text: str, indent: str = "") -> None:
 
 NEXT = """
 What to try next:
-  .venv/bin/xbackup show {vault} BACKUP_ID     everything about one of them
-  .venv/bin/xbackup list {vault} --json        the same for scripts
-  .venv/bin/xbackup simulate                   both vendors on your machine, for DAGs of your own
-  example_dags/                                the two DAGs that just ran, ready to copy
+  everything about one of them     .venv/bin/xbackup show {vault} {newest}
+  the list for scripts             .venv/bin/xbackup list {vault} --json
+  vendors for DAGs of your own     .venv/bin/xbackup simulate
+  the DAGs that just ran           example_dags/
+  Airflow's own logs of them       demo-airflow/
+  how to go on                     docs/quickstart.md
+  remove all of this again         make clean
 """
 
 if __name__ == "__main__":

@@ -211,3 +211,15 @@ def test_what_is_the_same_for_all_accounts_is_given_with_partial(dag: DAG):
 def test_a_flow_that_cannot_be_meant_is_refused_when_the_dag_is_parsed(dag: DAG, arguments: dict[str, Any]):
     with pytest.raises(XBackupFailError):
         xray_backup(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        pytest.param([], "nothing would be backed up", id="no rows"),
+        pytest.param([{"acount": "a"}], "Row 1 of the map has 'acount'", id="a misspelt argument"),
+    ],
+)
+def test_rows_that_airflow_would_drop_silently_are_refused_when_the_dag_is_parsed(rows: Any, words: str):
+    with DAG("rows", schedule=None), pytest.raises(ValueError, match=words):
+        xray_backup.partial(vault="file:///v").expand_kwargs(rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -29,7 +30,9 @@ def console() -> Console:
     """Return the console for tables."""
     from rich.console import Console
 
-    return Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
+    # In a file or a pipe nothing is folded: a digest broken over two lines cannot be found again.
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 1000
+    return Console(highlight=False, markup=False, emoji=False, soft_wrap=False, width=width)
 
 
 def complain(message: str) -> None:

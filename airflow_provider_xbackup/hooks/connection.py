@@ -70,8 +70,8 @@ def _asking(conn_id: str, service: str) -> Iterator[None]:
 def unknown_connection(conn_id: str, service: str) -> InvalidArgumentError:
     """Return the error for a connection id that Airflow does not know."""
     return InvalidArgumentError(
-        f"Airflow has no connection {conn_id!r}. Create one of type {service} under Admin > Connections, "
-        f"or set the environment variable AIRFLOW_CONN_{conn_id.upper()}."
+        f"Airflow has no connection {conn_id!r}, or cannot read its definition. Create one of type {service} "
+        f"under Admin > Connections, or set the environment variable AIRFLOW_CONN_{conn_id.upper()} to its JSON."
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
-from airflow_provider_xbackup.exceptions import XBackupError, airflow_errors
+from airflow_provider_xbackup.exceptions import XBackupError, account_label, airflow_errors
 from airflow_provider_xbackup.hooks.connection import find_connection, form_behaviour, read_endpoint, read_options
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class XeniooHook(BaseHook):
 
     @property
     def _about(self) -> str:
-        return f"Xenioo account {self.account!r}"
+        return account_label("Xenioo", self.account, self.xenioo_conn_id)
 
 
 def _read_connection(conn: Connection, extra: object) -> tuple[Endpoint, TokenSource]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
-from airflow_provider_xbackup.exceptions import XBackupError, airflow_errors
+from airflow_provider_xbackup.exceptions import XBackupError, account_label, airflow_errors
 from airflow_provider_xbackup.hooks.connection import (
     find_connection,
     find_connection_async,
@@ -176,7 +176,7 @@ class XrayHook(BaseHook):
 
     @property
     def _about(self) -> str:
-        return f"Xray account {self.account!r}"
+        return account_label("Xray", self.account, self.xray_conn_id)
 
 
 def _read_connection(conn: Connection, extra: object) -> tuple[Endpoint, TokenSource]:

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
-from airflow_provider_xbackup.exceptions import XBackupCooldownError, XBackupFailError, airflow_errors
+from airflow_provider_xbackup.exceptions import (
+    XBackupCooldownError,
+    XBackupFailError,
+    account_label,
+    airflow_errors,
+)
 from airflow_provider_xbackup.hooks.xray import XrayHook
 from airflow_provider_xbackup.tasks import arguments, cooldown
 from airflow_provider_xbackup.tasks.job_memory import JobMemory
@@ -177,7 +182,7 @@ class XrayCreateBackupOperator(BaseOperator):
             return
         from airflow_provider_xbackup.hooks.vault import VaultHook
 
-        with airflow_errors(f"Xray account {self._account!r}"):
+        with airflow_errors(account_label("Xray", self._account, self.xray_conn_id)):
             VaultHook(self.vault).vault.prepare()
 
     def _find_stored(self, job: XrayBackupJob) -> Backup | None:
@@ -187,7 +192,7 @@ class XrayCreateBackupOperator(BaseOperator):
         from airflow_provider_xbackup.hooks.vault import VaultHook
         from airflow_provider_xbackup.vault.layout import digits_of, make_backup_id
 
-        with airflow_errors(f"Xray account {self._account!r}"):
+        with airflow_errors(account_label("Xray", self._account, self.xray_conn_id)):
             backup_id = make_backup_id(job.requested_at, job.kind, digits_of(job.job_id))
             return VaultHook(self.vault).vault.find("xray", self._account, backup_id)
 
@@ -210,7 +215,7 @@ class XrayCreateBackupOperator(BaseOperator):
         from airflow_provider_xbackup.vault.manifest import Scope
 
         asked = XrayBackupRequest.checked(self.project_ids, None, self.with_attachments)
-        with airflow_errors(f"Xray account {self._account!r}"):
+        with airflow_errors(account_label("Xray", self._account, self.xray_conn_id)):
             return find_base(
                 VaultHook(self.vault).vault.backups("xray", self._account),
                 Scope(project_ids=asked.sorted_project_ids, attachments=asked.with_attachments),

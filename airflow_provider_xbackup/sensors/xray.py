@@ -19,6 +19,7 @@ from airflow_provider_xbackup.exceptions import (
     XBackupError,
     XBackupFailError,
     XBackupSensorTimeout,
+    account_label,
     airflow_errors,
 )
 from airflow_provider_xbackup.hooks.xray import XrayHook
@@ -127,7 +128,7 @@ class XrayBackupSensor(BaseSensorOperator):
             self._outage.bear(error)
             return PokeReturnValue(is_done=False)
         self._outage.over()
-        with airflow_errors(f"Xray account {self._account!r}"):
+        with airflow_errors(account_label("Xray", self._account, self.xray_conn_id)):
             done = is_done(status, job.job_id)
         self.log.info("Xray says of job %s: %s", job.job_id, status)
         if not done:
@@ -145,7 +146,7 @@ class XrayBackupSensor(BaseSensorOperator):
         """
         from airflow_provider_xbackup.services.instants import parse_instant
 
-        about = f"Xray account {self._account!r}"
+        about = account_label("Xray", self._account, self.xray_conn_id)
         values = event if isinstance(event, dict) else {}
         status = values.get("status")
         message = str(values.get("message") or f"{about}: the wait for job {self._job.job_id} ended: {status}.")

@@ -554,11 +554,17 @@ def _cooldown(answer: Answer, *, certain: bool) -> CooldownError:
     # after the wait, the server says more.
     wait = COOLDOWN if remaining is None else min(remaining, COOLDOWN * 4)
     available_at = answer.received_at + wait
-    how_sure = "" if remaining is not None else f"; Xray named no time, its answer was {error_text(answer)!r}"
+    when = f"{available_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC (in {_in_words(wait)})"
+    if remaining is None:
+        because = (
+            f"{error_text(answer)!r}. It named no time; six hours from now, at {when}, a new one may be possible."
+        )
+    else:
+        because = (
+            f"one is made at most every 6 hours, counted from the end of the last. The next is possible at {when}."
+        )
     return CooldownError(
-        "Xray refused a new backup: one is made at most every 6 hours, counted from the end of the last, "
-        f"and the next is possible at {available_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC "
-        f"(in {_in_words(wait)}{how_sure}).",
+        f"Xray refused a new backup: {because}",
         available_at=available_at,
         certain=certain,
     )

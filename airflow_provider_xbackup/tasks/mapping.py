@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -28,6 +28,7 @@ def with_defaults(*never_mapped: str) -> Callable[[Callable[P, R]], Callable[P, 
 
         @functools.wraps(group)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            _check_rows(kwargs.values(), known=defaults.keys())
             for name in defaults.keys() & kwargs.keys():
                 if _is_in_no_row(kwargs[name], never_mapped=name in never_mapped):
                     kwargs[name] = defaults[name]
@@ -36,6 +37,28 @@ def with_defaults(*never_mapped: str) -> Callable[[Callable[P, R]], Callable[P, 
         return call
 
     return decorate
+
+
+def _check_rows(arguments: Iterable[object], *, known: Collection[str]) -> None:
+    """Refuse a map without rows, and rows with keys that no argument has: Airflow drops them silently.
+
+    :param arguments: what the group was called with
+    :param known: the names of its arguments
+    :raises ValueError: when nothing would be backed up, or not what the row says
+    """
+    for argument in arguments:
+        rows = getattr(getattr(argument, "_input", None), "value", None)
+        if not isinstance(rows, Sequence):
+            continue
+        if not rows:
+            raise ValueError("The list to map over is empty: nothing would be backed up.")
+        for number, row in enumerate(rows, 1):
+            unknown = sorted(row.keys() - set(known)) if isinstance(row, Mapping) else []
+            if unknown:
+                raise ValueError(
+                    f"Row {number} of the map has {unknown[0]!r}, which is no argument. "
+                    f"Known are {', '.join(sorted(known))}."
+                )
 
 
 def _is_in_no_row(argument: object, *, never_mapped: bool) -> bool:

@@ -214,6 +214,9 @@ class XrayTransfer:
 
     def _judge(self, report: ZipReport) -> None:
         check_projects(report.projects, self.job)
+        absent = sorted(set(self.job.project_ids or ()) - report.projects)
+        if absent and self.job.kind == "full":
+            log.warning("The backup holds nothing of project %s: is that the id you meant?", ", ".join(absent))
         if self.job.kind == "full" and report.entities is not None:
             check_counts(report.entities, self._count_live(report.projects), self.job, report.unread)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_xbackup.exceptions import XBackupCooldownError, airflow_errors
+from airflow_provider_xbackup.exceptions import XBackupCooldownError, account_label, airflow_errors
 from airflow_provider_xbackup.hooks.vault import VaultHook
 from airflow_provider_xbackup.hooks.xenioo import XeniooHook
 from airflow_provider_xbackup.tasks import arguments, cooldown, outcome
@@ -92,7 +92,7 @@ class XeniooToObjectStorageOperator(BaseOperator):
 
         account = self.account or self.xenioo_conn_id
         try:
-            with airflow_errors(f"Xenioo account {account!r}"):
+            with airflow_errors(account_label("Xenioo", account, self.xenioo_conn_id)):
                 backup = XeniooTransfer(
                     client=XeniooHook(self.xenioo_conn_id, account).client,
                     vault=VaultHook(self.vault).vault,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_xbackup.exceptions import airflow_errors
+from airflow_provider_xbackup.exceptions import account_label, airflow_errors
 from airflow_provider_xbackup.hooks.vault import VaultHook
 from airflow_provider_xbackup.hooks.xray import XrayHook
 from airflow_provider_xbackup.tasks import arguments, outcome
@@ -75,7 +75,7 @@ class XrayToObjectStorageOperator(BaseOperator):
 
         arguments.check_all(self, self._checks)
         account = self.account or self.xray_conn_id
-        with airflow_errors(f"Xray account {account!r}"):
+        with airflow_errors(account_label("Xray", account, self.xray_conn_id)):
             backup = XrayTransfer(
                 client=XrayHook(self.xray_conn_id, account).client,
                 vault=VaultHook(self.vault).vault,

@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_xbackup.exceptions import XBackupError, XBackupFailError, airflow_errors
+from airflow_provider_xbackup.exceptions import XBackupError, XBackupFailError, account_label, airflow_errors
 from airflow_provider_xbackup.hooks.xray import XrayHook
 from airflow_provider_xbackup.tasks.outage import Outage
 
@@ -71,7 +71,7 @@ class XrayBackupTrigger(BaseTrigger):
 
     async def _wait(self) -> dict[str, Any]:
         hook = XrayHook(self.xray_conn_id, self.account)
-        about = f"Xray account {self.account!r}"
+        about = account_label("Xray", self.account, self.xray_conn_id)
         outage = Outage(self.outage_tolerance)
         seen_running = False
         with airflow_errors(about):

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -98,6 +99,8 @@ def open_store(url: VaultUrl, access: Access | None = None) -> Store:
     """
     if url.scheme == "file":
         return LocalStore(url)
+    if not _is_installed(_NEEDED[url.scheme]):
+        _missing(url)
     if access is None:
         if url.conn_id is not None:
             raise InvalidArgumentError(
@@ -315,6 +318,17 @@ _ENVIRONMENT: dict[str, Callable[[VaultUrl], Access]] = {
     "gs": gcs_access,
     "abfs": _azure_environment,
 }
+
+
+#: A package that only the extra of a scheme brings.
+_NEEDED = {"s3": "boto3", "gs": "google.auth", "abfs": "azure.identity"}
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:  # of the package around it
+        return False
 
 
 def _missing(url: VaultUrl) -> NoReturn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -96,7 +97,8 @@ def _parse_text(text: str) -> VaultUrl:
         raise InvalidArgumentError(f"The vault {shown!r} is a path. Write it as 'file://{shown}'.")
     match = _URL.fullmatch(text)
     if match is None:
-        raise InvalidArgumentError(f"The vault {shown!r} is not a URL. Write one such as {_EXAMPLES}.")
+        hint = f" For the folder of that name here: {Path(text).absolute().as_uri()}" if shown == text else ""
+        raise InvalidArgumentError(f"The vault {shown!r} is not a URL. Write one such as {_EXAMPLES}.{hint}")
     scheme, rest = match["scheme"].lower(), match["rest"]
     if scheme not in SCHEMES:
         hint = f" Write it with {_MEANT[scheme]}://." if scheme in _MEANT else ""

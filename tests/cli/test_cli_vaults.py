@@ -64,6 +64,15 @@ def test_the_table_fits_80_columns_and_loses_nothing(
     )
 
 
+def test_nothing_is_folded_for_a_pipe(
+    vault: Vault, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    backup = take(vault, "acme", IDS[1])
+    assert main(["show", str(vault.url), IDS[1]]) == 0
+    assert backup.manifest.artifacts[0].sha256 in capsys.readouterr().out
+
+
 def test_list_json_is_an_array_with_stable_keys(vault: Vault, capsys: pytest.CaptureFixture[str]) -> None:
     take(vault)
     take(vault, "other", IDS[1])

@@ -58,7 +58,8 @@ def test_a_token_that_ends_within_the_minute_is_renewed(sim, hook):
 def test_the_second_call_of_an_hour_is_a_cooldown(sim, hook):
     it = hook(password="welcome-token")
     it.open_backup().stream.close()
-    with pytest.raises(XBackupCooldownError, match=r"^Xenioo account 'Welcome': .*one an hour") as caught:
+    says = r"^Xenioo account 'Welcome' \(connection 'bot'\): .*one an hour"
+    with pytest.raises(XBackupCooldownError, match=says) as caught:
         it.open_backup()
     assert caught.value.certain
 

@@ -97,7 +97,7 @@ def test_a_running_job_is_a_cooldown_too(hook):
 
 
 def test_an_unknown_job_is_final_whoever_asks(hook):
-    says = "'Acme Inc': Xray does not know the backup job 'nope'"
+    says = r"'Acme Inc' \(connection 'acme'\): Xray does not know the backup job 'nope'"
     with pytest.raises(XBackupFailError, match=says):
         hook.get_backup_status("nope")
     with pytest.raises(XBackupFailError, match=says):
