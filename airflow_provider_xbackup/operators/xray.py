@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
@@ -227,7 +227,7 @@ class XrayCreateBackupOperator(BaseOperator):
     def _account(self) -> str:
         return self.account or self.xray_conn_id
 
-    @property
+    @cached_property
     def _hook(self) -> XrayHook:
         return XrayHook(self.xray_conn_id, self._account)
 

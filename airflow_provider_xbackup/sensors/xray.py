@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
@@ -121,7 +122,7 @@ class XrayBackupSensor(BaseSensorOperator):
 
         job = self._job
         try:
-            status = XrayHook(self.xray_conn_id, self._account).get_backup_status(job.job_id)
+            status = self._hook.get_backup_status(job.job_id)
         except XBackupFailError:
             raise
         except XBackupError as error:
@@ -169,6 +170,11 @@ class XrayBackupSensor(BaseSensorOperator):
 
         with airflow_errors(f"Task {self.task_id!r}, argument job"):
             return XrayBackupJob.from_dict(self.job)
+
+    @cached_property
+    def _hook(self) -> XrayHook:
+        """One hook for all pokes: one look-up of the connection, one session."""
+        return XrayHook(self.xray_conn_id, self._account)
 
     @property
     def _account(self) -> str:
