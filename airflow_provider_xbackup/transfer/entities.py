@@ -24,8 +24,10 @@ _SPELLINGS = {
 _BOM = b"\xef\xbb\xbf"
 #: The parser keeps a string as a whole; one longer than this is no test case, and memory stays flat.
 _LONGEST_VALUE = 64 * 1024 * 1024
-#: What the parser is given at once. Larger pieces are slower: their events leave the CPU's cache.
+#: What the parser is given at once. Larger pieces are slower: their events leave the CPU's cache. But it
+#: looks at a string from its start again with every piece, so within a long one the pieces grow.
 _PIECE = 16 * 1024
+_LARGEST_PIECE = 1024 * 1024
 #: The parser's C part crashes the process on a number that int() refuses (more than 4,300 digits). Here
 #: only the shape counts, so longer runs of digits, in numbers or strings, are cut down to these.
 _DIGITS = b"0123456789"
@@ -90,8 +92,11 @@ class EntityCounter:
                 return
             data = self._begin()
         view = memoryview(data)
-        for at in range(0, len(view), _PIECE):
-            self._parse(self._tame(view[at : at + _PIECE]))
+        at = 0
+        while at < len(view):
+            piece = min(max(_PIECE, self._silent), _LARGEST_PIECE)
+            self._parse(self._tame(view[at : at + piece]))
+            at += piece
 
     def finish(self) -> int:
         """Give the count.
@@ -102,6 +107,8 @@ class EntityCounter:
             self._parse(self._begin())
         self._parse(self._digits)
         self._parse(None)
+        # The parser and what follows its events hold each other: megabytes, until somebody collects them.
+        del self._parser
         if self._failure is not None:
             raise ValueError(self._failure)
         if self._list_seen or not self._one_object:

@@ -7,6 +7,9 @@ import io
 import json
 import random
 import struct
+import subprocess
+import sys
+import textwrap
 import tracemalloc
 import warnings
 import zipfile
@@ -697,3 +700,25 @@ def test_any_bytes_in_place_of_json_raise_nothing_else(data: bytes) -> None:
     counter.feed(data)
     with contextlib.suppress(ValueError):
         assert counter.finish() >= 0
+
+
+def test_the_parsers_of_many_json_files_do_not_pile_up_in_memory() -> None:
+    script = textwrap.dedent(
+        """
+        import io, resource, zipfile
+        from airflow_provider_xbackup.transfer.zipcheck import ZipInspector
+
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            for chunk in range(40):
+                archive.writestr(f"tests_1_{chunk}.json", '{"tests": [{"id": "' + "x" * (4 << 20) + '"}]}')
+        data = buffer.getvalue()
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        inspector = ZipInspector(content=True)
+        inspector.feed(data)
+        assert inspector.finish().entities == {"tests": 40}
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+        """
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 60 * 1024
