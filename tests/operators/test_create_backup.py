@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
-from airflow.sdk.exceptions import TaskDeferred
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, TaskDeferred
 from stand_in import StateStore, make_context
 
 from airflow_provider_xbackup.exceptions import XBackupError, XBackupFailError

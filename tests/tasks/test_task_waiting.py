@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import TaskDeferred
+from airflow.providers.common.compat.sdk import TaskDeferred
 from stand_in import StateStore, make_context
 
 from airflow_provider_xbackup.exceptions import XBackupCooldownError, XBackupError, XBackupFailError

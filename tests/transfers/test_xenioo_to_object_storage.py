@@ -14,8 +14,7 @@ from typing import Any
 import pyrage
 import pytest
 import zstandard
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
-from airflow.sdk.exceptions import TaskDeferred
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, TaskDeferred
 from stand_in import files_of, make_context, objects
 
 from airflow_provider_xbackup.assets import backup_asset
