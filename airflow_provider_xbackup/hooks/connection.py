@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseHook, Connection
 
     from airflow_provider_xbackup.http.endpoint import Endpoint
+
+log = logging.getLogger(__name__)
 
 
 class ConnectionForbiddenError(BackupError):
@@ -34,7 +37,17 @@ def find_connection(hook: BaseHook, conn_id: str, service: str) -> Connection:
     :raises ConnectionForbiddenError: when Airflow knows it and denies it
     """
     with _asking(conn_id, service):
-        return hook.get_connection(conn_id)
+        conn = hook.get_connection(conn_id)
+    expected = getattr(hook, "conn_type", None)
+    if conn.conn_type and expected and conn.conn_type != expected:
+        log.warning(
+            "The connection %r is of type %r and not %r: its secret goes to its host all the same. "
+            "Was another one meant?",
+            conn_id,
+            conn.conn_type,
+            expected,
+        )
+    return conn
 
 
 async def find_connection_async(

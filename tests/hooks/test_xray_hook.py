@@ -189,3 +189,13 @@ def test_no_secret_is_in_sight(sim, hook, caplog):
     assert "demo-secret" not in shown
     assert token not in shown
     assert "/_storage/" not in shown
+
+
+@pytest.mark.parametrize(("conn_type", "said"), [("http", True), ("xray", False)])
+def test_a_connection_of_another_type_is_told_of(sim, connect, caplog, conn_type: str, said: bool):
+    connect("acme", conn_type=conn_type, host=sim.url, login="demo-client", password="demo-secret")
+
+    assert XrayHook("acme").test_connection()[0]
+
+    assert ("Was another one meant?" in caplog.text) is said
+    assert "demo-secret" not in caplog.text
