@@ -38,15 +38,7 @@ def find_connection(hook: BaseHook, conn_id: str, service: str) -> Connection:
     """
     with _asking(conn_id, service):
         conn = hook.get_connection(conn_id)
-    expected = getattr(hook, "conn_type", None)
-    if conn.conn_type and expected and conn.conn_type != expected:
-        log.warning(
-            "The connection %r is of type %r and not %r: its secret goes to its host all the same. "
-            "Was another one meant?",
-            conn_id,
-            conn.conn_type,
-            expected,
-        )
+    _notice_type(hook, conn)
     return conn
 
 
@@ -58,7 +50,21 @@ async def find_connection_async(
 
     with _asking(conn_id, service):
         conn = await get_async_connection(conn_id, hook=hook)
+    _notice_type(hook, conn)
     return conn, await get_async_extra_dejson(conn)
+
+
+def _notice_type(hook: BaseHook, conn: Connection) -> None:
+    """Warn of a connection that was made for something else."""
+    expected = getattr(hook, "conn_type", None)
+    if conn.conn_type and expected and conn.conn_type != expected:
+        log.warning(
+            "The connection %r is of type %r and not %r: its secret goes to its host all the same. "
+            "Was another one meant?",
+            conn.conn_id,
+            conn.conn_type,
+            expected,
+        )
 
 
 @contextlib.contextmanager

@@ -258,7 +258,7 @@ class XrayTransfer:
     def _condition(self, draft: Draft, report: ZipReport, missing: str) -> Condition:
         if missing:
             return Condition(state="incomplete", reasons=(missing,))
-        earlier = self._newest_accepted_full() if self.job.kind == "full" else None
+        earlier = self._newest_reliable_full() if self.job.kind == "full" else None
         if earlier is None:
             return Condition()
         before, now = _sizes(earlier.manifest.artifacts), _sizes(draft.artifacts)
@@ -278,7 +278,7 @@ class XrayTransfer:
         )
         return Condition(state="suspect", reasons=reasons)
 
-    def _newest_accepted_full(self) -> Backup | None:
+    def _newest_reliable_full(self) -> Backup | None:
         return newest_reliable_full(self.vault.backups("xray", self.account), self._scope)
 
     @property
