@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from airflow_provider_xbackup.contents.jsonend import JsonEnd, may_begin_json
 from airflow_provider_xbackup.errors import BackupError
 from airflow_provider_xbackup.http.errors import ConnectionFailedError
 from airflow_provider_xbackup.http.sync import Client, Stream
@@ -18,7 +19,6 @@ from airflow_provider_xbackup.services.xenioo import (
     read_backup,
 )
 from airflow_provider_xbackup.transfer.download import decoded
-from airflow_provider_xbackup.transfer.jsonend import JsonEnd, may_begin_json
 
 _START = 64 << 10
 

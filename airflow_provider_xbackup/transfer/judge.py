@@ -6,7 +6,7 @@ so a file can be an earlier one, another client's, or of other projects.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from airflow_provider_xbackup.services.instants import format_instant
@@ -121,24 +121,6 @@ def check_counts(
             f"full backup that job {job.job_id} asked for.",
             _RUN_AGAIN,
         )
-
-
-def find_drops(
-    now: Mapping[str, int], before: Mapping[str, int], max_drop: float, unread: frozenset[str] = frozenset()
-) -> Sequence[str]:
-    """Compare sizes and counts of a full with those of the newest accepted full of its group.
-
-    :param now: what the new backup holds, by name
-    :param before: what the earlier one held, by the same names
-    :param max_drop: the share that may be missing, 0 to 1
-    :param unread: names of which nobody knows how many the new backup holds
-    :return: a sentence for everything that fell by more; empty when nothing did
-    """
-    return [
-        f"{name} fell from {old} to {now.get(name, 0)}"
-        for name, old in sorted(before.items())
-        if old > 0 and name not in unread and now.get(name, 0) < old * (1 - max_drop)
-    ]
 
 
 def _in_minutes(gap: timedelta) -> str:

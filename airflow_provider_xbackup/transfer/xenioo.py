@@ -15,10 +15,10 @@ from airflow_provider_xbackup.services.errors import AuthenticationError, Cooldo
 from airflow_provider_xbackup.services.xenioo import COOLDOWN
 from airflow_provider_xbackup.transfer.bot import open_backup
 from airflow_provider_xbackup.transfer.errors import SpoolError
-from airflow_provider_xbackup.transfer.judge import find_drops
 from airflow_provider_xbackup.transfer.spool import Spool, Spooled
 from airflow_provider_xbackup.vault.catalog import Backup
 from airflow_provider_xbackup.vault.chain import newest_reliable_full
+from airflow_provider_xbackup.vault.drops import find_drops
 from airflow_provider_xbackup.vault.encoding import Encoded
 from airflow_provider_xbackup.vault.layout import digits_of, make_backup_id
 from airflow_provider_xbackup.vault.manifest import Condition, Producer, Remote, Scope

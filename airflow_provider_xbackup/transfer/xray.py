@@ -13,6 +13,8 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type
 from tenacity.stop import stop_base
 from tenacity.wait import wait_exponential, wait_random
 
+from airflow_provider_xbackup.contents.errors import DamagedZipError
+from airflow_provider_xbackup.contents.zipcheck import ZipInspector, ZipReport
 from airflow_provider_xbackup.errors import BackupError, InvalidArgumentError
 from airflow_provider_xbackup.http.errors import ConnectionFailedError
 from airflow_provider_xbackup.http.sync import Client
@@ -36,7 +38,6 @@ from airflow_provider_xbackup.services.xray import (
 )
 from airflow_provider_xbackup.transfer.download import Download
 from airflow_provider_xbackup.transfer.errors import (
-    DamagedZipError,
     ForeignFileError,
     IncompleteBackupError,
     RefusedFileError,
@@ -48,12 +49,11 @@ from airflow_provider_xbackup.transfer.judge import (
     check_counts,
     check_fresh,
     check_projects,
-    find_drops,
 )
 from airflow_provider_xbackup.transfer.options import Check
-from airflow_provider_xbackup.transfer.zipcheck import ZipInspector, ZipReport
 from airflow_provider_xbackup.vault.catalog import Backup
 from airflow_provider_xbackup.vault.chain import newest_reliable_full
+from airflow_provider_xbackup.vault.drops import find_drops
 from airflow_provider_xbackup.vault.layout import digits_of, make_backup_id
 from airflow_provider_xbackup.vault.manifest import Artifact as StoredArtifact
 from airflow_provider_xbackup.vault.manifest import Condition, Producer, Remote, Scope

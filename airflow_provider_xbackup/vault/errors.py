@@ -61,6 +61,12 @@ class ManifestError(VaultError):
     retryable = False
 
 
+class RecordError(VaultError):
+    """A record beside a manifest cannot be read."""
+
+    retryable = False
+
+
 class EncryptionError(VaultError):
     """The bytes could not be encrypted."""
 

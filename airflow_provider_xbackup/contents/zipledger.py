@@ -5,8 +5,8 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 
-from airflow_provider_xbackup.transfer import zipformat as zf
-from airflow_provider_xbackup.transfer.errors import DamagedZipError
+from airflow_provider_xbackup.contents import zipformat as zf
+from airflow_provider_xbackup.contents.errors import DamagedZipError
 
 
 class EntryLedger:

@@ -7,11 +7,11 @@ import re
 import zlib
 from collections.abc import Callable
 
-from airflow_provider_xbackup.transfer import zipformat as zf
-from airflow_provider_xbackup.transfer.blocks import BlockReader, Step
-from airflow_provider_xbackup.transfer.entities import EntityCounter, EntityFile, entity_file
-from airflow_provider_xbackup.transfer.errors import DamagedZipError
-from airflow_provider_xbackup.transfer.zipledger import EntryLedger
+from airflow_provider_xbackup.contents import zipformat as zf
+from airflow_provider_xbackup.contents.blocks import BlockReader, Step
+from airflow_provider_xbackup.contents.entities import EntityCounter, EntityFile, entity_file
+from airflow_provider_xbackup.contents.errors import DamagedZipError
+from airflow_provider_xbackup.contents.zipledger import EntryLedger
 
 log = logging.getLogger(__name__)
 

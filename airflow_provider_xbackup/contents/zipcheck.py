@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from airflow_provider_xbackup.transfer.entities import entity_file
-from airflow_provider_xbackup.transfer.errors import DamagedZipError
-from airflow_provider_xbackup.transfer.zipstructure import StructureCheck
-from airflow_provider_xbackup.transfer.zipwalk import MAX_RATIO, ContentWalk
+from airflow_provider_xbackup.contents.entities import entity_file
+from airflow_provider_xbackup.contents.errors import DamagedZipError
+from airflow_provider_xbackup.contents.zipstructure import StructureCheck
+from airflow_provider_xbackup.contents.zipwalk import MAX_RATIO, ContentWalk
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from array import array
 from collections import deque
 from collections.abc import Callable
 
-from airflow_provider_xbackup.transfer import zipformat as zf
-from airflow_provider_xbackup.transfer.errors import DamagedZipError
+from airflow_provider_xbackup.contents import zipformat as zf
+from airflow_provider_xbackup.contents.errors import DamagedZipError
 
 #: How much of the end of the file is kept. A directory of 600,000 entries fits.
 WINDOW = 64 * 1024 * 1024

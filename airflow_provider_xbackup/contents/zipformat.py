@@ -6,7 +6,7 @@ import re
 import struct
 from typing import NamedTuple
 
-from airflow_provider_xbackup.transfer.errors import DamagedZipError
+from airflow_provider_xbackup.contents.errors import DamagedZipError
 
 LOCAL = b"PK\x03\x04"
 CENTRAL = b"PK\x01\x02"

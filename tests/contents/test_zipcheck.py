@@ -21,10 +21,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_xbackup.transfer import zipstructure, zipwalk
-from airflow_provider_xbackup.transfer.entities import EntityCounter, EntityFile, entity_file
-from airflow_provider_xbackup.transfer.errors import DamagedZipError
-from airflow_provider_xbackup.transfer.zipcheck import ZipInspector, ZipReport
+from airflow_provider_xbackup.contents.entities import EntityCounter, EntityFile, entity_file
+from airflow_provider_xbackup.contents.errors import DamagedZipError
+from airflow_provider_xbackup.contents.zipcheck import ZipInspector, ZipReport
+from airflow_provider_xbackup.contents import zipstructure, zipwalk
 
 STORED, DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
 BOTH_CHECKS = pytest.mark.parametrize("content", [True, False], ids=["content", "structure"])
@@ -572,7 +572,7 @@ def test_a_large_json_file_is_counted_in_flat_memory() -> None:
 
 
 def test_one_endless_string_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("airflow_provider_xbackup.transfer.entities._LONGEST_VALUE", 1 << 20)
+    monkeypatch.setattr("airflow_provider_xbackup.contents.entities._LONGEST_VALUE", 1 << 20)
     data = build({"tests_1_0.json": b'["' + b"x" * (3 << 20) + b'"]'})
     assert inspect(data).unread == {"tests"}
 
@@ -706,7 +706,7 @@ def test_the_parsers_of_many_json_files_do_not_pile_up_in_memory() -> None:
     script = textwrap.dedent(
         """
         import io, resource, zipfile
-        from airflow_provider_xbackup.transfer.zipcheck import ZipInspector
+        from airflow_provider_xbackup.contents.zipcheck import ZipInspector
 
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:

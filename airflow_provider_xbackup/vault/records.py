@@ -1,0 +1,87 @@
+"""What people and later tasks wrote beside a manifest, which itself is never rewritten.
+
+Each is a small JSON object in the backup's folder; its place is in :mod:`~.layout`.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from airflow_provider_xbackup.vault.errors import RecordError
+from airflow_provider_xbackup.vault.manifest import Instant
+
+Text = Annotated[str, Field(min_length=1, max_length=2000)]
+
+
+class _Record(BaseModel):
+    """Immutable; unknown fields are ignored, so that a later minor version stays readable."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    def to_json(self) -> bytes:
+        """Return the record as it is stored."""
+        value = self.model_dump(mode="json", by_alias=True)
+        return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Self:
+        """Read a stored record.
+
+        :raises RecordError: when it is damaged
+        """
+        try:
+            return cls.model_validate_json(data)
+        except ValidationError as exc:
+            first = exc.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise RecordError(f"its field {where[:100]!r} is wrong: {first['msg']}") from None
+
+
+class Acceptance(_Record):
+    """A person's word that a suspect backup is what it should be.
+
+    :param who: who said it
+    :param why: the reason, for whoever reads it later
+    :param at: when
+    """
+
+    schema_: Literal["xbackup/accepted/v1"] = Field(default="xbackup/accepted/v1", alias="schema")
+    who: Text
+    why: Text
+    at: Instant
+
+
+class Hold(_Record):
+    """A person's word that a backup must not expire.
+
+    :param who: who said it
+    :param why: the reason, for whoever reads it later
+    :param at: when
+    :param until: when it ends by itself; None when somebody has to release it
+    """
+
+    schema_: Literal["xbackup/hold/v1"] = Field(default="xbackup/hold/v1", alias="schema")
+    who: Text
+    why: Text
+    at: Instant
+    until: Instant | None = None
+
+    def in_force(self, now: datetime) -> bool:
+        """Tell whether it still keeps the backup."""
+        return self.until is None or now < self.until
+
+
+class Tombstone(_Record):
+    """The mark of an expired backup, whose bytes go when its grace period is over.
+
+    :param at: when it expired
+    :param why: what retention said about it
+    """
+
+    schema_: Literal["xbackup/tombstone/v1"] = Field(default="xbackup/tombstone/v1", alias="schema")
+    at: Instant
+    why: Text
