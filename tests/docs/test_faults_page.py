@@ -1,0 +1,90 @@
+"""The page about faults proves what it says, and its summary counts what did not hold."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ROW = "| Power cut | nothing | all of it | lost | `tests/docs/test_faults_page.py::{}` |"
+
+
+@pytest.fixture
+def faults(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    import faults
+
+    return faults
+
+
+def test_every_row_names_tests_that_exist(faults: ModuleType):
+    rows = list(faults.read_faults(faults.PAGE.read_text()))
+
+    assert faults.missing_tests(rows) == []
+
+
+def test_a_test_that_does_not_exist_is_named(faults: ModuleType):
+    rows = faults.read_faults(ROW.format("test_of_dreams"))
+
+    assert faults.missing_tests(rows) == ["tests/docs/test_faults_page.py::test_of_dreams"]
+
+
+@pytest.mark.parametrize(
+    ("row", "complaint"),
+    [
+        pytest.param("| Power cut | nothing | lost |", "3 columns", id="too few columns"),
+        pytest.param(ROW.format("test_x").replace("lost", "sad"), "'sad' is none of", id="an unknown outcome"),
+        pytest.param("| Power cut | nothing | all of it | lost | believe it |", "names no test", id="no proof"),
+    ],
+)
+def test_a_row_that_proves_nothing_is_refused(faults: ModuleType, row: str, complaint: str):
+    with pytest.raises(ValueError, match=complaint):
+        list(faults.read_faults(row))
+
+
+def test_the_pages_are_not_built_when_a_named_test_does_not_exist(tmp_path: Path):
+    for folder in ("docs", "scripts", "tests/docs"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("_build"))
+    with (tmp_path / "docs/reliability.md").open("a") as page:
+        page.write(ROW.format("test_of_dreams") + "\n")
+
+    command = [sys.executable, "-m", "sphinx", "-q", "-b", "html", tmp_path / "docs", tmp_path / "out"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode != 0
+    assert "test_of_dreams" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("body", "summary", "code"),
+    [
+        pytest.param("pass", ["Faults tried       1", "Backups lost       0"], 0, id="held"),
+        pytest.param(
+            "assert 0", ["NOT AS PROMISED", "Faults tried       1", "Backups lost       1"], 1, id="broke"
+        ),
+        pytest.param("pytest.skip()", ["NOT TRIED", "Faults tried       0"], 1, id="was not tried"),
+    ],
+)
+def test_the_summary_says_what_held(
+    faults: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    body: str,
+    summary: list[str],
+    code: int,
+):
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_one.py").write_text(f"import pytest\n\ndef test_it():\n    {body}\n")
+    (tmp_path / "page.md").write_text("## Power\n\n| Power cut | - | - | lost | `tests/test_one.py::test_it` |\n")
+    monkeypatch.setattr(faults, "ROOT", tmp_path)
+    monkeypatch.setattr(faults, "PAGE", tmp_path / "page.md")
+
+    assert faults.main() == code
+    printed = capsys.readouterr().out
+    assert [line for line in summary if line not in printed] == []
