@@ -71,3 +71,45 @@ class EncryptionError(VaultError):
     """The bytes could not be encrypted."""
 
     retryable = False
+
+
+class DecryptionError(VaultError):
+    """Encrypted bytes could not be read: the wrong private key, or the bytes are damaged."""
+
+    retryable = False
+
+
+class MissingIdentityError(DecryptionError):
+    """A backup is encrypted and no private key was given."""
+
+
+class WrongIdentityError(DecryptionError):
+    """A backup is not encrypted to any of the private keys that were given."""
+
+
+class DecompressionError(VaultError):
+    """Compressed bytes could not be read: damaged, cut off, or more than they may be."""
+
+    retryable = False
+
+
+class DamagedBackupError(VaultError):
+    """What lies in a vault is not what the manifest says."""
+
+    retryable = False
+
+
+class DifferentFileError(VaultError):
+    """Where a file is to be placed lies another one, which is never overwritten."""
+
+    retryable = False
+
+
+class BusyFolderError(VaultError):
+    """Another process is fetching the same file into the same folder."""
+
+
+class NoSuchBackupError(VaultError):
+    """There is no backup of the kind that was asked for."""
+
+    retryable = False

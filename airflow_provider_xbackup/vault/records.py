@@ -17,7 +17,7 @@ from airflow_provider_xbackup.vault.manifest import Instant
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
 
 
-class _Record(BaseModel):
+class Record(BaseModel):
     """Immutable; unknown fields are ignored, so that a later minor version stays readable."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
@@ -41,7 +41,7 @@ class _Record(BaseModel):
             raise RecordError(f"its field {where[:100]!r} is wrong: {first['msg']}") from None
 
 
-class Acceptance(_Record):
+class Acceptance(Record):
     """A person's word that a suspect backup is what it should be.
 
     :param who: who said it
@@ -55,7 +55,7 @@ class Acceptance(_Record):
     at: Instant
 
 
-class Hold(_Record):
+class Hold(Record):
     """A person's word that a backup must not expire.
 
     :param who: who said it
@@ -75,7 +75,7 @@ class Hold(_Record):
         return self.until is None or now < self.until
 
 
-class Tombstone(_Record):
+class Tombstone(Record):
     """The mark of an expired backup, whose bytes go when its grace period is over.
 
     :param at: when it expired
