@@ -17,11 +17,11 @@ SUSPECT = {"state": "suspect", "reasons": ["tests fell from 100 to 1"]}
 INCOMPLETE = {"state": "incomplete", "reasons": ["no attachments"]}
 
 
-def check(vault: Vault, hours: int = 0, **fields: Any) -> Check:
+def check(local: Vault, /, hours: int = 0, **fields: Any) -> Check:
     passed = fields.get("passed", True)
     values = {
         "at": NOON + timedelta(hours=hours),
-        "vault": str(vault.url.without_connection),
+        "vault": str(local.url.without_connection),
         "level": "digest",
         "reached": "digest",
         "passed": passed,
