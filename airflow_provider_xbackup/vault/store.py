@@ -6,11 +6,10 @@ Every error of a store leaves as one of :mod:`airflow_provider_xbackup.vault.err
 from __future__ import annotations
 
 import itertools
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_xbackup.vault.errors import (
@@ -21,6 +20,7 @@ from airflow_provider_xbackup.vault.errors import (
 )
 from airflow_provider_xbackup.vault.translate import UnconditionalStoreError, translate
 from airflow_provider_xbackup.vault.url import VaultUrl
+from airflow_provider_xbackup.vault.waiting import begin, handed_over, interruptible
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -148,20 +148,26 @@ class Store:
         part = part_size(expected_size)
         source = _Source(blocks)
         head = source.take(part)
-        options: dict[str, Any] = {"attributes": self._attributes(media_type)}
-        if source.exhausted:
-            body: Any = b"".join(head)
-            options |= {"use_multipart": False}
-        else:
-            body = itertools.chain(head, source)
-            options |= {
-                "use_multipart": True,
-                "chunk_size": part,
-                "max_concurrency": max(1, min(4, _IN_FLIGHT // part)),
-            }
+        in_parts = not source.exhausted
+        body: Any = itertools.chain(head, source) if in_parts else b"".join(head)
         del head
+
+        def put(body: Any) -> Any:
+            return obstore.put(
+                self._raw(write=True),
+                path,
+                body,
+                attributes=self._attributes(media_type),
+                use_multipart=in_parts,
+                chunk_size=part,
+                max_concurrency=max(1, min(4, _IN_FLIGHT // part)),
+            )
+
         try:
-            result = self._do("write", path, lambda: obstore.put(self._raw(write=True), path, body, **options))
+            if in_parts:
+                result = self._told("write", path, lambda: handed_over(body, put))
+            else:
+                result = self._do("write", path, lambda: put(body))
         except BaseException:
             self._cleanup(path)
             if source.error is not None:
@@ -284,19 +290,19 @@ class Store:
 
         def fetch(at: int) -> bytes:
             options: Any = {"range": (at, min(at + _READ_SIZE, end)), "if_match": meta.etag}
-            block = self._do("read", path, lambda: bytes(obstore.get(raw, path, options=options).bytes()))
+            block = self._told("read", path, lambda: bytes(obstore.get(raw, path, options=options).bytes()))
             if len(block) != min(_READ_SIZE, end - at):
                 raise StoreUnavailableError(f"{self.url.join(path)} could not be read whole. Try again.")
             return block
 
-        with ThreadPoolExecutor(1, thread_name_prefix="xbackup-read") as pool:
-            ahead: deque[Future[bytes]] = deque()
-            for at in range(start, end, _READ_SIZE):
-                ahead.append(pool.submit(fetch, at))
-                if len(ahead) > 1:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
+        if start >= end:
+            return
+        following = begin(lambda: fetch(start))
+        for at in range(start + _READ_SIZE, end, _READ_SIZE):
+            block = following.result()
+            following = begin(partial(fetch, at))
+            yield block
+        yield following.result()
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """List all objects below a folder, one request for every 1,000, in no certain order.
@@ -337,6 +343,11 @@ class Store:
         return self._opened
 
     def _do(self, action: str, path: str, call: Callable[[], T]) -> T:
+        """Do a call of the store, for whose end a signal need not wait."""
+        return self._told(action, path, lambda: interruptible(call))
+
+    def _told(self, action: str, path: str, call: Callable[[], T]) -> T:
+        """Do a call, and tell what a store's error means."""
         try:
             return call()
         except VaultError:

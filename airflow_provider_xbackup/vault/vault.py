@@ -21,6 +21,7 @@ from airflow_provider_xbackup.vault.layout import BackupPath
 from airflow_provider_xbackup.vault.manifest import Artifact, Condition, Manifest, Producer, Remote, Scope
 from airflow_provider_xbackup.vault.store import Store
 from airflow_provider_xbackup.vault.url import VaultUrl
+from airflow_provider_xbackup.vault.waiting import GRACE, within
 
 
 class Vault:
@@ -184,8 +185,12 @@ class Draft:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
+        if kind is None:
+            return
+        if issubclass(kind, Exception):
             self.discard()
+        else:  # an interrupted process has seconds, and a store that does not answer takes minutes
+            within(GRACE, self.discard)
 
     @property
     def artifacts(self) -> tuple[Artifact, ...]:
