@@ -144,7 +144,23 @@ def get_provider_info() -> dict[str, Any]:
                         "type": "string",
                         "example": "/var/lib/airflow/xbackup-spool",
                         "default": "",
-                    }
+                    },
+                    "xray_cooldown": {
+                        "description": "Seconds to wait where Xray refuses a backup, because of its cooldown or a "
+                        "job that runs, and names no time.",
+                        "version_added": "0.1.0",
+                        "type": "float",
+                        "example": None,
+                        "default": "21600",
+                    },
+                    "xenioo_cooldown": {
+                        "description": "Seconds to wait where Xenioo refuses a backup or a restore and names no "
+                        "time, and after an answer that was lost and may have spent the bot's hour.",
+                        "version_added": "0.1.0",
+                        "type": "float",
+                        "example": None,
+                        "default": "3600",
+                    },
                 },
             }
         },

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseHook
 
+from airflow_provider_xbackup import configuration
 from airflow_provider_xbackup.errors import InvalidArgumentError
 from airflow_provider_xbackup.exceptions import XBackupError, account_label, airflow_errors
 from airflow_provider_xbackup.hooks.connection import find_connection, form_behaviour, read_endpoint, read_options
@@ -74,7 +75,7 @@ class XeniooHook(BaseHook):
         from airflow_provider_xbackup.transfer.bot import open_backup
 
         with airflow_errors(self._about):
-            return open_backup(self.client)
+            return open_backup(self.client, assumed_wait=configuration.xenioo_cooldown())
 
     def restore_backup(self, body: bytes) -> RestoredBot:
         """Make a brand-new bot of a backup, in the account of the connection's token.
@@ -87,7 +88,9 @@ class XeniooHook(BaseHook):
         from airflow_provider_xbackup.services import xenioo
 
         with airflow_errors(self._about):
-            return xenioo.read_restored(self.client.call(xenioo.restore_request(body)))
+            assumed_wait = configuration.xenioo_cooldown()
+            answer = self.client.call(xenioo.restore_request(body))
+            return xenioo.read_restored(answer, assumed_wait=assumed_wait)
 
     def list_bots(self) -> tuple[Bot, ...]:
         """List the bots of the account; the connection needs an account-level token.

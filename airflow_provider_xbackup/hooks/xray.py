@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseHook
 
+from airflow_provider_xbackup import configuration
 from airflow_provider_xbackup.errors import InvalidArgumentError
 from airflow_provider_xbackup.exceptions import XBackupError, account_label, airflow_errors
 from airflow_provider_xbackup.hooks.connection import (
@@ -93,7 +94,10 @@ class XrayHook(BaseHook):
         from airflow_provider_xbackup.services import xray
 
         with airflow_errors(self._about):
-            return xray.read_job(self.client.call(xray.create_backup_request(request)), request, base)
+            # Read before anything is sent: an option that cannot be meant must not cost the accepted job.
+            assumed_wait = configuration.xray_cooldown()
+            answer = self.client.call(xray.create_backup_request(request))
+            return xray.read_job(answer, request, base, assumed_wait=assumed_wait)
 
     def get_backup_status(self, job_id: str) -> JobStatus:
         """Ask how far a job is.

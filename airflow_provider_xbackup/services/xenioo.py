@@ -27,7 +27,10 @@ from airflow_provider_xbackup.services.errors import (
 )
 
 COOLDOWN = timedelta(hours=1)
-"""The vendor's minimum gap between two backups, and between two restores, of one bot."""
+"""The vendor's minimum gap between two backups, and between two restores, of one bot.
+
+How long to wait where the vendor names no time is for the callers of the functions below to say.
+"""
 
 _TOKEN_LIFETIME = timedelta(minutes=60)
 _LONGEST_TOKEN_LIFETIME = timedelta(days=366)
@@ -158,14 +161,16 @@ def backup_request() -> Request:
     )
 
 
-def read_backup(answer: Answer) -> BotFile:
+def read_backup(answer: Answer, *, assumed_wait: timedelta = COOLDOWN) -> BotFile:
     """Read status and headers of the answer to :func:`backup_request`, its body still unread.
 
     :raises CooldownError: when the hour is not over; its ``certain`` says whether the answer could also
         mean a token without permission
     :raises ServiceError: on any other refusal
     """
-    _refuse(answer, "a backup")
+    _refuse(answer, "a backup", assumed_wait)
+    :param answer: status and headers, and the body of a refusal
+    :param assumed_wait: how long a refusal that names no time is taken to last
     media_type = answer.headers.get("content-type", "").split(";")[0].strip().lower() or None
     if media_type in ("text/html", "application/xhtml+xml"):
         raise UnreadableAnswerError(
@@ -196,7 +201,7 @@ def check_start(start: bytes) -> None:
         raise UnreadableAnswerError("Xenioo answered with a web page where the backup was expected.")
 
 
-def check_short(answer: Answer, body: bytes) -> None:
+def check_short(answer: Answer, body: bytes, *, assumed_wait: timedelta = COOLDOWN) -> None:
     """Look at a whole body that is short: a refusal under the status 200 is no backup either.
 
     It is one where a JSON object holds the server's words and little else; it means what a 400 of the same
@@ -209,7 +214,8 @@ def check_short(answer: Answer, body: bytes) -> None:
     """
     said = replace(answer, body=body.removeprefix(b"\xef\xbb\xbf"))
     if _is_refusal(said):
-        raise _judged_by_words(said, "a backup")
+    :param assumed_wait: how long a refusal that names no time is taken to last
+        raise _judged_by_words(said, "a backup", assumed_wait)
 
 
 def _is_refusal(answer: Answer) -> bool:
@@ -238,14 +244,16 @@ def restore_request(backup: bytes) -> Request:
     )
 
 
-def read_restored(answer: Answer) -> RestoredBot:
+def read_restored(answer: Answer, *, assumed_wait: timedelta = COOLDOWN) -> RestoredBot:
     """Read the answer to :func:`restore_request`.
 
     :raises CooldownError: when the hour is not over
     :raises UnreadableAnswerError: when the keys of the new bot are missing
     """
-    _refuse(answer, "a restore")
+    _refuse(answer, "a restore", assumed_wait)
     values = json_object(answer, "the keys of the restored bot")
+    :param answer: the answer
+    :param assumed_wait: how long a refusal that names no time is taken to last
     key, secret = answers.field(values, "APIKey"), answers.field(values, "APISecret")
     if not (isinstance(key, str) and key and isinstance(secret, str) and secret):
         raise UnreadableAnswerError(
@@ -289,7 +297,7 @@ def _read_bot(entry: Mapping[str, Any]) -> Bot:
     )
 
 
-def _refuse(answer: Answer, wanted: str) -> None:
+def _refuse(answer: Answer, wanted: str, assumed_wait: timedelta) -> None:
     """Raise what an answer other than 200 means.
 
     The status of the hourly throttle is not documented: 429 is certain, 400 and 403 are judged by
@@ -306,23 +314,23 @@ def _refuse(answer: Answer, wanted: str) -> None:
         )
     if answer.status not in (400, 401, 403, 429):
         raise refusal(answer, f"asking for {wanted}")
-    raise _judged_by_words(answer, wanted)
+    raise _judged_by_words(answer, wanted, assumed_wait)
 
 
-def _judged_by_words(answer: Answer, wanted: str) -> ServiceError:
+def _judged_by_words(answer: Answer, wanted: str, assumed_wait: timedelta) -> ServiceError:
     text = message_of(answer)
     if answer.status == 429 or (answer.status != 401 and _SPEAKS_OF_TIME.search(text)):
-        return _cooldown(answer, wanted, certain=True)
+        return _cooldown(answer, wanted, assumed_wait, certain=True)
     if answer.status == 401 or _SPEAKS_OF_RIGHTS.search(text):
         return AuthenticationError(
             f"Xenioo refused {wanted}: the token is invalid or lacks the permission "
             f"({answer.status}, {describe(answer)}). Check the token or the keys in the Airflow connection."
         )
-    return _cooldown(answer, wanted, certain=False)
+    return _cooldown(answer, wanted, assumed_wait, certain=False)
 
 
-def _cooldown(answer: Answer, wanted: str, *, certain: bool) -> CooldownError:
-    wait = answer.retry_after if answer.retry_after is not None else COOLDOWN
+def _cooldown(answer: Answer, wanted: str, assumed_wait: timedelta, *, certain: bool) -> CooldownError:
+    wait = answer.retry_after if answer.retry_after is not None else assumed_wait
     available_at = answer.received_at + wait
     when = f"{available_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     if certain:

@@ -49,7 +49,11 @@ HOSTS = (
 """The hosts the vendor documents; any other is accepted as well (``docs/vendor-apis.md#hosts``)."""
 
 COOLDOWN = timedelta(hours=6)
-"""The vendor's minimum gap between the end of a backup and the next request for one."""
+"""The vendor's minimum gap between the end of a backup and the next request for one.
+
+What is concluded from it, such as whose a file can be, always counts with this gap; how long to wait where the
+vendor names no time is for the caller of :func:`read_job` to say.
+"""
 
 _TOKEN_LIFETIME = timedelta(hours=23)
 _TOKEN_SHAPE = re.compile(r"[A-Za-z0-9._~+/=-]{8,8192}")
@@ -356,14 +360,25 @@ def create_backup_request(request: XrayBackupRequest) -> Request:
     return Request("POST", "/api/v2/backup", json=request.to_json(), repeatable=False)
 
 
-def read_job(answer: Answer, request: XrayBackupRequest, base: str | None = None) -> XrayBackupJob:
+def read_job(
+    answer: Answer,
+    request: XrayBackupRequest,
+    base: str | None = None,
+    *,
+    assumed_wait: timedelta = COOLDOWN,
+) -> XrayBackupJob:
     """Read the answer to :func:`create_backup_request`.
 
     :raises CooldownError: when the gap to the last backup is not over; Xray says so with a 400
     :raises UnreadableAnswerError: when a success names no job
+    :param answer: the answer
+    :param request: what was asked for
+    :param base: id of the backup that a partial one builds on
+    :param assumed_wait: how long a refusal that names no time is taken to last
+    :return: the accepted job
     """
     if answer.status == 400:
-        _refuse_cooldown(answer)
+        _refuse_cooldown(answer, assumed_wait)
     if answer.status != 200:
         raise refusal(answer, "asking for a backup")
     job_id = _read_job_id(field(json_object(answer, "the id of a backup job"), "jobId"))
@@ -534,7 +549,7 @@ def read_remaining(text: str) -> timedelta | None:
     return sum((timedelta(**{f"{unit.lower()}s": int(count)}) for count, unit in parts), timedelta())
 
 
-def _refuse_cooldown(answer: Answer) -> None:
+def _refuse_cooldown(answer: Answer, assumed_wait: timedelta) -> None:
     """Raise what a 400 means if it means to wait; words about a wrong value mean it only next to a time.
 
     :raises CooldownError: not certain when the words only ask to wait, with neither a time nor a reason
@@ -545,20 +560,18 @@ def _refuse_cooldown(answer: Answer) -> None:
     if not named and not _WAIT_WORDS.search(said):
         return
     if timed or not _WRONG_VALUE_WORDS.search(said):
-        raise _cooldown(answer, certain=named or timed)
+        raise _cooldown(answer, assumed_wait, certain=named or timed)
 
 
-def _cooldown(answer: Answer, *, certain: bool) -> CooldownError:
+def _cooldown(answer: Answer, assumed_wait: timedelta, *, certain: bool) -> CooldownError:
     remaining = read_remaining(message_of(answer))
     # Without a time, the last backup may have ended just now, or one may still be running: asked again
     # after the wait, the server says more.
-    wait = COOLDOWN if remaining is None else min(remaining, COOLDOWN * 4)
+    wait = assumed_wait if remaining is None else min(remaining, COOLDOWN * 4)
     available_at = answer.received_at + wait
     when = f"{available_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC (in {_in_words(wait)})"
     if remaining is None:
-        because = (
-            f"{error_text(answer)!r}. It named no time; six hours from now, at {when}, a new one may be possible."
-        )
+        because = f"{error_text(answer)!r}. It named no time; a new one may be possible at {when}."
     else:
         because = (
             f"one is made at most every 6 hours, counted from the end of the last. The next is possible at {when}."

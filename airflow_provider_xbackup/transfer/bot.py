@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from airflow_provider_xbackup.contents.jsonend import JsonEnd, may_begin_json
 from airflow_provider_xbackup.errors import BackupError
@@ -12,6 +12,7 @@ from airflow_provider_xbackup.http.errors import ConnectionFailedError
 from airflow_provider_xbackup.http.sync import Client, Stream
 from airflow_provider_xbackup.services.instants import whole_seconds
 from airflow_provider_xbackup.services.xenioo import (
+    COOLDOWN,
     BotFile,
     backup_request,
     check_short,
@@ -31,12 +32,14 @@ class OpenBackup:
     :param answered_at: the service's instant, in whole seconds
     :param stream: the open answer
     :param doubts: sentences that say why the bytes may not be whole; complete when they were read
+    :param assumed_wait: how long a refusal that names no time is taken to last
     """
 
     file: BotFile
     answered_at: datetime
     stream: Stream
     doubts: list[str] = field(default_factory=list)
+    assumed_wait: timedelta = COOLDOWN
 
     def blocks(self) -> Iterator[bytes]:
         """Read the backup, byte for byte as it was made.
@@ -62,7 +65,7 @@ class OpenBackup:
                 yield start
         if not checked:
             check_start(start)
-            check_short(self.stream.answer, start)
+            check_short(self.stream.answer, start, assumed_wait=self.assumed_wait)
             yield start
 
     def _followed(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
@@ -103,19 +106,23 @@ class OpenBackup:
         self.close()
 
 
-def open_backup(client: Client, unusable: Callable[[], None] = lambda: None) -> OpenBackup:
+def open_backup(
+    client: Client, unusable: Callable[[], None] = lambda: None, *, assumed_wait: timedelta = COOLDOWN
+) -> OpenBackup:
     """Ask for the bot's backup; this may spend its hour.
 
     :param client: the client of the bot's connection
     :param unusable: called when the bot may have answered, and neither with a backup nor with a refusal: the
         hour may be spent then
+    :param assumed_wait: how long a refusal that names no time is taken to last
     :raises CooldownError: when the hour is not over
     :raises ServiceError: on anything else that is not a backup
     :raises AnswerLostError: when no answer came: the hour may be spent
     """
     stream = client.open(backup_request())
     try:
-        return OpenBackup(read_backup(stream.answer), whole_seconds(stream.answer.date), stream)
+        file = read_backup(stream.answer, assumed_wait=assumed_wait)
+        return OpenBackup(file, whole_seconds(stream.answer.date), stream, assumed_wait=assumed_wait)
     except BackupError:
         stream.close()
         # A refusal spends no hour, and a redirect or a firewall's page is no word of the bot.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
+from airflow_provider_xbackup import configuration
 from airflow_provider_xbackup.exceptions import XBackupCooldownError, account_label, airflow_errors
 from airflow_provider_xbackup.hooks.vault import VaultHook
 from airflow_provider_xbackup.hooks.xenioo import XeniooHook
@@ -111,6 +112,7 @@ class XeniooToObjectStorageOperator(BaseOperator):
     @property
     def _checks(self) -> arguments.Checks:
         return {
+                    assumed_wait=configuration.xenioo_cooldown(),
             "xenioo_conn_id": arguments.check_conn_id,
             "account": arguments.check_account,
             "vault": arguments.check_vault,

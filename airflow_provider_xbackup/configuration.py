@@ -1,0 +1,51 @@
+"""The options that stand in Airflow's configuration, section ``[xbackup]``, about waiting for the vendors."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow_provider_xbackup.errors import InvalidArgumentError
+
+_SECTION = "xbackup"
+_LONGEST = timedelta(days=31)
+
+
+def xray_cooldown() -> timedelta:
+    """Return how long to wait where Xray refuses a backup and names no time: ``[xbackup] xray_cooldown``.
+
+    :return: the wait, by default the vendor's six hours
+    :raises InvalidArgumentError: when the option is no number of seconds
+    """
+    from airflow_provider_xbackup.services.xray import COOLDOWN
+
+    return _read_seconds("xray_cooldown", COOLDOWN)
+
+
+def xenioo_cooldown() -> timedelta:
+    """Return how long to wait where Xenioo refuses a call and names no time: ``[xbackup] xenioo_cooldown``.
+
+    :return: the wait, by default the vendor's hour
+    :raises InvalidArgumentError: when the option is no number of seconds
+    """
+    from airflow_provider_xbackup.services.xenioo import COOLDOWN
+
+    return _read_seconds("xenioo_cooldown", COOLDOWN)
+
+
+def _read_seconds(option: str, default: timedelta) -> timedelta:
+    from airflow.providers.common.compat.sdk import conf
+
+    text = conf.get(_SECTION, option, fallback="")
+    if not text:
+        return default
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    # Written so that "nan" is refused as well.
+    if not 0 < seconds <= _LONGEST.total_seconds():
+        raise InvalidArgumentError(
+            f"[{_SECTION}] {option} in Airflow's configuration must be a number of seconds above 0 and at most "
+            f"31 days, and is {text!r}."
+        )
+    return timedelta(seconds=seconds)
