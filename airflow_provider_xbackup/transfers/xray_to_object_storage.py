@@ -11,6 +11,7 @@ from airflow_provider_xbackup.exceptions import account_label, airflow_errors
 from airflow_provider_xbackup.hooks.vault import VaultHook
 from airflow_provider_xbackup.hooks.xray import XrayHook
 from airflow_provider_xbackup.tasks import arguments, outcome
+from airflow_provider_xbackup.tasks.interrupts import Interrupt
 from airflow_provider_xbackup.transfer.options import check_max_drop, check_mode
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class XrayToObjectStorageOperator(BaseOperator):
         self.accept_identical = accept_identical
         self.max_drop = max_drop
         self.xray_conn_id = xray_conn_id
+        self._interrupt = Interrupt()
         arguments.check_literals(self, self._checks)
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -75,7 +77,8 @@ class XrayToObjectStorageOperator(BaseOperator):
 
         arguments.check_all(self, self._checks)
         account = self.account or self.xray_conn_id
-        with airflow_errors(account_label("Xray", account, self.xray_conn_id)):
+        about = account_label("Xray", account, self.xray_conn_id)
+        with self._interrupt.heeded(about), airflow_errors(about):
             backup = XrayTransfer(
                 client=XrayHook(self.xray_conn_id, account).client,
                 vault=VaultHook(self.vault).vault,
@@ -90,6 +93,10 @@ class XrayToObjectStorageOperator(BaseOperator):
         self.log.info("%s", outcome.conclusion_of(backup))
         outcome.announce(context, self, backup)
         return outcome.summary_of(backup)
+
+    def on_kill(self) -> None:
+        """End the transfer at once: connections are closed, and what it has begun in the vault is removed."""
+        self._interrupt.end()
 
     @property
     def _checks(self) -> arguments.Checks:
