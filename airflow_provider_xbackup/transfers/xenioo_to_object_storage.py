@@ -16,6 +16,7 @@ from airflow_provider_xbackup.exceptions import XBackupCooldownError, account_la
 from airflow_provider_xbackup.hooks.vault import VaultHook
 from airflow_provider_xbackup.hooks.xenioo import XeniooHook
 from airflow_provider_xbackup.tasks import arguments, cooldown, outcome
+from airflow_provider_xbackup.tasks.interrupts import Interrupt
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
@@ -63,6 +64,7 @@ class XeniooToObjectStorageOperator(BaseOperator):
         self.encrypt_to = encrypt_to
         self.compress = compress
         self.xenioo_conn_id = xenioo_conn_id
+        self._interrupt = Interrupt()
         arguments.check_literals(self, self._checks)
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -87,13 +89,21 @@ class XeniooToObjectStorageOperator(BaseOperator):
         self.log.info("The bot's hour should be over (%s); asking again.", event)
         return self._store(context, give_up_at=cooldown.read_end(give_up_at, self.max_wait), refusals=refusals)
 
+    def on_kill(self) -> None:
+        """End the transfer at once: connections are closed, and what it has begun in the vault is removed.
+
+        An answer that is spooled completely stays there for the next try.
+        """
+        self._interrupt.end()
+
     def _store(self, context: Context, *, give_up_at: datetime, refusals: int) -> dict[str, Any]:
         from airflow_provider_xbackup.transfer.xenioo import XeniooTransfer
         from airflow_provider_xbackup.vault.encoding import parse_recipients
 
         account = self.account or self.xenioo_conn_id
+        about = account_label("Xenioo", account, self.xenioo_conn_id)
         try:
-            with airflow_errors(account_label("Xenioo", account, self.xenioo_conn_id)):
+            with self._interrupt.heeded(about), airflow_errors(about):
                 backup = XeniooTransfer(
                     client=XeniooHook(self.xenioo_conn_id, account).client,
                     vault=VaultHook(self.vault).vault,
@@ -102,6 +112,7 @@ class XeniooToObjectStorageOperator(BaseOperator):
                     spool_dir=_spool_dir(),
                     recipients=parse_recipients(self.encrypt_to),
                     compress=self.compress,
+                    assumed_wait=configuration.xenioo_cooldown(),
                 ).run()
         except XBackupCooldownError as refusal:
             cooldown.handle(refusal, self, on_cooldown=self.on_cooldown, give_up_at=give_up_at, refusals=refusals)
@@ -112,7 +123,6 @@ class XeniooToObjectStorageOperator(BaseOperator):
     @property
     def _checks(self) -> arguments.Checks:
         return {
-                    assumed_wait=configuration.xenioo_cooldown(),
             "xenioo_conn_id": arguments.check_conn_id,
             "account": arguments.check_account,
             "vault": arguments.check_vault,
