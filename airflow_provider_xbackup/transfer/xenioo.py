@@ -95,7 +95,7 @@ class XeniooTransfer:
                 )
             except (CooldownError, AuthenticationError):  # a refusal spends no hour
                 raise
-            except BackupError:
+            except BaseException:  # an interrupt too: the bot has answered
                 note()
                 raise
 
