@@ -103,7 +103,7 @@ class BotFile:
 
 def integration_request(keys: ApiKeys) -> Request:
     """Describe the call that makes a token of a bot's keys."""
-    return Request("POST", "/authorization/integration", json=keys.to_json(), authenticated=False)
+    return _authorization("/authorization/integration", keys)
 
 
 def code_request(keys: ApiKeys) -> Request:
@@ -164,13 +164,13 @@ def backup_request() -> Request:
 def read_backup(answer: Answer, *, assumed_wait: timedelta = COOLDOWN) -> BotFile:
     """Read status and headers of the answer to :func:`backup_request`, its body still unread.
 
+    :param answer: status and headers, and the body of a refusal
+    :param assumed_wait: how long a refusal that names no time is taken to last
     :raises CooldownError: when the hour is not over; its ``certain`` says whether the answer could also
         mean a token without permission
     :raises ServiceError: on any other refusal
     """
     _refuse(answer, "a backup", assumed_wait)
-    :param answer: status and headers, and the body of a refusal
-    :param assumed_wait: how long a refusal that names no time is taken to last
     media_type = answer.headers.get("content-type", "").split(";")[0].strip().lower() or None
     if media_type in ("text/html", "application/xhtml+xml"):
         raise UnreadableAnswerError(
@@ -209,12 +209,12 @@ def check_short(answer: Answer, body: bytes, *, assumed_wait: timedelta = COOLDO
 
     :param answer: status and headers
     :param body: the body, whole
+    :param assumed_wait: how long a refusal that names no time is taken to last
     :raises CooldownError: when it says that the hour is not over, or says nothing that is understood
     :raises AuthenticationError: when it speaks of the token or its rights
     """
     said = replace(answer, body=body.removeprefix(b"\xef\xbb\xbf"))
     if _is_refusal(said):
-    :param assumed_wait: how long a refusal that names no time is taken to last
         raise _judged_by_words(said, "a backup", assumed_wait)
 
 
@@ -247,13 +247,13 @@ def restore_request(backup: bytes) -> Request:
 def read_restored(answer: Answer, *, assumed_wait: timedelta = COOLDOWN) -> RestoredBot:
     """Read the answer to :func:`restore_request`.
 
+    :param answer: the answer
+    :param assumed_wait: how long a refusal that names no time is taken to last
     :raises CooldownError: when the hour is not over
     :raises UnreadableAnswerError: when the keys of the new bot are missing
     """
     _refuse(answer, "a restore", assumed_wait)
     values = json_object(answer, "the keys of the restored bot")
-    :param answer: the answer
-    :param assumed_wait: how long a refusal that names no time is taken to last
     key, secret = answers.field(values, "APIKey"), answers.field(values, "APISecret")
     if not (isinstance(key, str) and key and isinstance(secret, str) and secret):
         raise UnreadableAnswerError(

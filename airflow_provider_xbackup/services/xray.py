@@ -369,13 +369,13 @@ def read_job(
 ) -> XrayBackupJob:
     """Read the answer to :func:`create_backup_request`.
 
-    :raises CooldownError: when the gap to the last backup is not over; Xray says so with a 400
-    :raises UnreadableAnswerError: when a success names no job
     :param answer: the answer
     :param request: what was asked for
     :param base: id of the backup that a partial one builds on
     :param assumed_wait: how long a refusal that names no time is taken to last
     :return: the accepted job
+    :raises CooldownError: when the gap to the last backup is not over; Xray says so with a 400
+    :raises UnreadableAnswerError: when a success names no job
     """
     if answer.status == 400:
         _refuse_cooldown(answer, assumed_wait)
