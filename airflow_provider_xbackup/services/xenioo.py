@@ -103,7 +103,7 @@ class BotFile:
 
 def integration_request(keys: ApiKeys) -> Request:
     """Describe the call that makes a token of a bot's keys."""
-    return _authorization("/authorization/integration", keys)
+    return Request("POST", "/authorization/integration", json=keys.to_json(), authenticated=False)
 
 
 def code_request(keys: ApiKeys) -> Request:
