@@ -134,13 +134,15 @@ def read_endpoint(host: str, port: int | None, extra: Mapping[str, Any]) -> Endp
     :raises InvalidArgumentError: when one of them cannot be meant
     :raises InsecureHostError: when a secret would go to another machine over plain http
     """
-    from airflow_provider_xbackup.http.endpoint import Endpoint, Timeouts, read_url
+    from airflow_provider_xbackup.http.endpoint import Endpoint, Timeouts, check_proxy, read_url
 
     allow_http = _read_bool(extra, "allow_http", default=False)
+    url, proxy = read_url(host, port, allow_http=allow_http), _read_proxy(extra)
+    check_proxy(url, proxy, allow_http=allow_http)
     return Endpoint(
-        url=read_url(host, port, allow_http=allow_http),
+        url=url,
         verify=_read_verify(extra),
-        proxy=_read_proxy(extra),
+        proxy=proxy,
         timeouts=Timeouts(
             connect=_read_seconds(extra, "connect_timeout", Timeouts().connect),
             read=_read_seconds(extra, "read_timeout", Timeouts().read),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
+import os.path
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 import aiohttp
-from requests.utils import get_environ_proxies, select_proxy
 from tenacity import AsyncRetrying
 
 from airflow_provider_xbackup.http.endpoint import Endpoint
 from airflow_provider_xbackup.http.message import Answer, Request
 from airflow_provider_xbackup.http.retry import SendError, certificate_refused, give_up, policy
+from airflow_provider_xbackup.http.route import authorities_for, proxy_for
 from airflow_provider_xbackup.http.throttle import RateLimit
-from airflow_provider_xbackup.http.tokens import Token, TokenSource
+from airflow_provider_xbackup.http.tokens import Token, TokenSource, secrets_of
 
 _LARGEST_BODY = 16 << 20
 _CONNECTIONS_A_HOST = 8
@@ -105,21 +105,16 @@ class AsyncClient:
                 json=request.json,
                 data=request.body,
                 headers=headers,
-                proxy=self.endpoint.proxy or _environment_proxy(url),
+                proxy=proxy_for(self.endpoint, url),
                 allow_redirects=False,
             ) as response:
                 body = await _read_body(response)
                 named = {name.lower(): value for name, value in response.headers.items()}
-                return Answer(response.status, named, body, datetime.now(UTC))
-        except aiohttp.ClientConnectorCertificateError:
-            host = urlsplit(self.endpoint.url).netloc
-            raise certificate_refused(host, "certificate verify failed") from None
-        except aiohttp.ClientHttpProxyError:
-            raise SendError("the proxy refused or failed", sent=False) from None
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, ValueError):
-            raise SendError("the connection was refused or the name is unknown", sent=False) from None
-        except (TimeoutError, aiohttp.ClientError) as error:
-            raise SendError(f"the connection broke: {type(error).__name__}", sent=True) from None
+                return Answer(response.status, named, body, datetime.now(UTC), secrets_of(request, token))
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            failure = _translated(error, url)
+        # Raised out here: the library's error, with URL and headers, must be in no chain.
+        raise failure
 
 
 @dataclass
@@ -170,17 +165,19 @@ async def _read_body(response: aiohttp.ClientResponse) -> bytes:
     return body[:_LARGEST_BODY]
 
 
-def _environment_proxy(url: str) -> str | None:
-    """Return the proxy that the environment names for a URL, by the rules of the synchronous carrier."""
-    proxy = select_proxy(url, get_environ_proxies(url))
-    return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
+def _translated(error: Exception, url: str) -> Exception:
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            return certificate_refused(urlsplit(url).netloc, "certificate verify failed")
+        case aiohttp.ClientHttpProxyError():
+            return SendError("the proxy refused or failed", sent=False)
+        case aiohttp.ClientConnectorError() | aiohttp.ConnectionTimeoutError() | ValueError():
+            return SendError("the connection was refused or the name is unknown", sent=False)
+    return SendError(f"the connection broke: {type(error).__name__}", sent=True)
 
 
 def _tls(endpoint: Endpoint) -> ssl.SSLContext | bool:
-    bundle = endpoint.verify
-    if bundle is True:
-        # The synchronous carrier takes its authorities from there as well.
-        bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+    bundle = authorities_for(endpoint)
     if isinstance(bundle, bool):
         return bundle
     try:

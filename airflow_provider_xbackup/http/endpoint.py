@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
 from airflow_provider_xbackup.http.errors import InsecureHostError
+from airflow_provider_xbackup.http.places import is_loopback
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +67,15 @@ def read_url(host: str, port: int | None = None, *, allow_http: bool = False) ->
     """
     written = host.strip()
     parts = _split(written if "://" in written else f"https://{written}")
+    if "@" in written or parts.query or parts.fragment:
+        raise InvalidArgumentError(
+            "The host of the connection holds a user name, a query or a fragment. "
+            "Write only https://host/path there, and secrets into the connection's secret fields."
+        )
     if parts.scheme not in ("http", "https") or not parts.hostname or any(c.isspace() for c in written):
         raise InvalidArgumentError(
             f"The host {_quotable(written)!r} of the connection is no address of a server. "
             "Write it as host, host:port or https://host/path."
-        )
-    if parts.username is not None or parts.query or parts.fragment:
-        raise InvalidArgumentError(
-            "The host of the connection holds a user name, a query or a fragment. "
-            "Write only https://host/path there, and secrets into the connection's secret fields."
         )
     if parts.scheme == "http" and not allow_http and not is_loopback(parts.hostname):
         raise InsecureHostError(
@@ -86,24 +86,33 @@ def read_url(host: str, port: int | None = None, *, allow_http: bool = False) ->
     return f"{parts.scheme}://{netloc}{parts.path.rstrip('/')}"
 
 
-def is_loopback(hostname: str) -> bool:
-    """Tell whether a host name or address can only mean this machine."""
-    if hostname.lower().rstrip(".") == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(hostname.strip("[]")).is_loopback
-    except ValueError:
-        return False
+def check_proxy(url: str, proxy: str | None, *, allow_http: bool) -> None:
+    """Refuse plain http that begins on this machine and leaves it all the same.
+
+    :param url: the root of a service
+    :param proxy: the connection's proxy
+    :param allow_http: the connection's ``allow_http`` option
+    :raises InsecureHostError: when a secret would go to another machine over plain http
+    """
+    if proxy is None or allow_http or not url.startswith("http:"):
+        return
+    if not is_loopback(urlsplit(proxy).hostname or ""):
+        raise InsecureHostError(
+            "The connection's host is plain http and its 'proxy' another machine: the token would travel "
+            "unencrypted. Use https, leave the proxy out, or set allow_http in the connection if the network is "
+            "trusted."
+        )
 
 
 def _split(url: str) -> SplitResult:
     try:
-        parts = urlsplit(url)
-        _ = parts.port
+        parts: SplitResult | None = urlsplit(url)
+        _ = parts and parts.port
     except ValueError:
-        raise InvalidArgumentError(
-            f"The host of the connection cannot be read as a URL: {_quotable(url)!r}."
-        ) from None
+        parts = None
+    if parts is None:
+        # Raised out here: what urlsplit says quotes what may be half a password.
+        raise InvalidArgumentError(f"The host of the connection cannot be read as a URL: {_quotable(url)!r}.")
     return parts
 
 

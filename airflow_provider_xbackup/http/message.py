@@ -26,6 +26,7 @@ class Request:
     :param authenticated: whether the call carries the bearer token
     :param repeatable: whether sending it twice has the effect of sending it once. A request that is
         not repeatable is never sent again once the server may have seen it.
+    :param secrets: what of it must not be seen, should the server repeat it
     """
 
     method: str
@@ -35,6 +36,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     authenticated: bool = True
     repeatable: bool = True
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def with_headers(self, **headers: str) -> Request:
         """Return the same request with these headers added; underscores in the names become dashes."""
@@ -50,12 +52,14 @@ class Answer:
     :param headers: the headers, names in lower case
     :param body: the body, cut at a size no honest answer of these endpoints has
     :param received_at: when it came, by this machine's clock, aware
+    :param secrets: what the request held that must not be seen, should the answer repeat it
     """
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     received_at: datetime
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def date(self) -> datetime:

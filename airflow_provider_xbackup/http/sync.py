@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urljoin, urlsplit
 
 import requests
 from requests.auth import AuthBase
@@ -18,21 +18,26 @@ from requests.exceptions import ConnectTimeout, ProxyError, ReadTimeout, Request
 from tenacity import Retrying
 from urllib3.exceptions import HTTPError, NewConnectionError
 
-from airflow_provider_xbackup.http.endpoint import Endpoint, is_loopback
+from airflow_provider_xbackup.http.endpoint import Endpoint
 from airflow_provider_xbackup.http.errors import ConnectionFailedError, InsecureHostError
+from airflow_provider_xbackup.http.links import LinkAdapter
 from airflow_provider_xbackup.http.message import Answer, Request
+from airflow_provider_xbackup.http.places import Place, is_loopback, places_of
 from airflow_provider_xbackup.http.retry import SendError, certificate_refused, give_up, policy
-from airflow_provider_xbackup.http.tokens import Token, TokenSource
+from airflow_provider_xbackup.http.route import authorities_for, proxy_for
+from airflow_provider_xbackup.http.tokens import Token, TokenSource, secrets_of
 
 BLOCK = 1 << 20
 """Bytes read at a time from a download."""
 
 _READ_AT_ONCE = 256 << 10
+_DECODED_AT_ONCE = 64 << 10
 _LARGEST_BODY = 16 << 20
+_SHORTEST_PIECE = 8
 
 
 class _Bearer(AuthBase):
-    """Sets the token, or nothing: a netrc file on the worker must not add credentials of its own."""
+    """Sets the token, or nothing."""
 
     def __init__(self, token: Token | None) -> None:
         self._token = token
@@ -51,17 +56,21 @@ class _WithoutLinks(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
-            record.args = tuple(
-                _shown(argument) if isinstance(argument, str) else argument for argument in record.args
-            )
+            record.args = tuple(_shown(argument) for argument in record.args)
+            # Tracebacks of headers that cannot be read quote them.
+            record.exc_info = None
         return True
 
 
-def _shown(text: str) -> str:
-    if _following_link.get() and text.startswith("/"):
+def _shown(argument: object) -> object:
+    if isinstance(argument, Exception):
+        return type(argument).__name__
+    if not isinstance(argument, str):
+        return argument
+    if _following_link.get() and (argument.startswith("/") or "://" in argument):
         return "/…"
-    path, query, _ = text.partition("?")
-    return f"{path}?…" if query else text
+    path, query, _ = argument.partition("?")
+    return f"{path}?…" if query else argument
 
 
 logging.getLogger("urllib3.connectionpool").addFilter(_WithoutLinks())
@@ -138,7 +147,11 @@ class Client:
     def __init__(self, endpoint: Endpoint, tokens: TokenSource) -> None:
         self.endpoint = endpoint
         self._tokens = tokens
-        self._session = requests.Session()
+        self._session = _new_session()
+        # Links lead to other hosts: they get neither cookies nor connections of the service's.
+        self._links = _new_session()
+        for scheme in ("http://", "https://"):
+            self._links.mount(scheme, LinkAdapter(self._refuse_place))
         self._login_lock = threading.Lock()
 
     def call(self, request: Request) -> Answer:
@@ -164,24 +177,20 @@ class Client:
 
         :param request: the request that was answered with the redirect
         :param location: the target as the server named it; it may be a credential
-        :raises InsecureHostError: when it leads to plain http on another machine, or onto this machine
+        :raises InsecureHostError: when it leads to plain http on another machine, or from outside onto this
+            machine or into a private network
         """
-        try:
-            target = urljoin(self.endpoint.url_of(request.path), location)
-            self._refuse_downgrade(target)
-        except ValueError:
-            raise ConnectionFailedError(
-                f"{self.endpoint.host} redirects the download to something that is no address. Try again later."
-            ) from None
+        target = self._link_target(request, location)
         following = _following_link.set(True)
         try:
-            return self._begin(request, None, target)
+            return self._begin(replace(request, secrets=_secrets_in(target)), None, target)
         finally:
             _following_link.reset(following)
 
     def close(self) -> None:
         """Close all connections."""
         self._session.close()
+        self._links.close()
 
     def _authorized(self, request: Request, send: Callable[[Request, Token | None], Stream]) -> Stream:
         if not request.authenticated:
@@ -234,8 +243,10 @@ class Client:
     def _send(self, request: Request, token: Token | None, url: str | None = None) -> Stream:
         timeouts = self.endpoint.timeouts
         target = url or self.endpoint.url_of(request.path)
+        session = self._session if url is None else self._links
+        proxy = proxy_for(self.endpoint, target)
         try:
-            response = self._session.request(
+            response = session.request(
                 request.method,
                 target,
                 json=request.json,
@@ -243,44 +254,88 @@ class Client:
                 headers=dict(request.headers),
                 auth=_Bearer(token),
                 timeout=(timeouts.connect, timeouts.read),
-                verify=self.endpoint.verify,
-                proxies=_proxies(self.endpoint.proxy),
+                verify=authorities_for(self.endpoint),
+                proxies=None if proxy is None else {"http": proxy, "https": proxy},
                 allow_redirects=False,
                 stream=True,
             )
-        except (RequestException, HTTPError, ValueError) as error:
-            raise _translated(error, target) from None
-        except OSError:
-            raise certificate_refused(self.endpoint.host, "the CA bundle cannot be read") from None
+        except (RequestException, HTTPError, ValueError, OSError) as error:
+            response, failure = None, _translated(error, target)
+        if response is None:
+            # Raised out here: the library's error, with URL and headers, must be in no chain.
+            raise failure
         _set_stall_timeout(response, timeouts.stall)
         body = b""
         if response.status_code >= 400:
             with contextlib.closing(response):
                 body = _read_error(response)
-        return Stream(_answer(response, body), response)
+        return Stream(_answer(response, body, secrets_of(request, token)), response)
 
-    def _refuse_downgrade(self, target: str) -> None:
-        parts, root = urlsplit(target), urlsplit(self.endpoint.url)
-        here, root_here = is_loopback(parts.hostname or ""), is_loopback(root.hostname or "")
-        if here and not root_here:
+    def _link_target(self, request: Request, location: str) -> str:
+        """Return where a redirect leads to.
+
+        :raises InsecureHostError: when that place is a weaker one, or one that only we can reach
+        """
+        target, parts = _joined(self.endpoint.url_of(request.path), location)
+        hostname = parts.hostname or ""
+        weaker = parts.scheme == "http" and not (self.endpoint.allow_http or is_loopback(hostname))
+        if target and (weaker or parts.scheme not in ("http", "https")):
             raise InsecureHostError(
-                f"{self.endpoint.host} redirects the download to this machine itself; that is refused."
+                f"{self.endpoint.host} redirects the download to an address that is not https; that is refused."
             )
-        if parts.scheme == "https" or (parts.scheme == "http" and (here or self.endpoint.allow_http)):
+        if not hostname:
+            raise ConnectionFailedError(
+                f"{self.endpoint.host} redirects the download to something that is no address. Try again later."
+            )
+        for place in places_of(hostname):
+            self._refuse_place(place)
+        return target
+
+    def _refuse_place(self, place: Place) -> None:
+        """Refuse a place that the service itself is not in: from there, it could not be reached by a link.
+
+        :raises InsecureHostError: when it is refused
+        """
+        if place is Place.INTERNET or place in places_of(urlsplit(self.endpoint.url).hostname or ""):
             return
-        raise InsecureHostError(
-            f"{self.endpoint.host} redirects the download to an address that is not https; that is refused."
-        )
+        raise InsecureHostError(f"{self.endpoint.host} redirects the download to {place.value}; that is refused.")
 
 
-def _answer(response: requests.Response, body: bytes) -> Answer:
+def _new_session() -> requests.Session:
+    session = requests.Session()
+    # The environment is read in one place, for both carriers.
+    session.trust_env = False
+    return session
+
+
+def _joined(root: str, location: str) -> tuple[str, SplitResult]:
+    """Return where a redirect leads to; without a host where it leads nowhere."""
+    try:
+        target = urljoin(root, location)
+        parts = urlsplit(target)
+        _ = parts.port
+    except ValueError:
+        return "", urlsplit("")
+    return target, parts
+
+
+def _secrets_in(link: str) -> tuple[str, ...]:
+    """Return what makes a link a credential: any part of its path or its query may."""
+    parts = urlsplit(link)
+    pieces = (*parts.path.split("/"), *(value for _, value in parse_qsl(parts.query)))
+    return (f"{parts.path}?{parts.query}", *(piece for piece in pieces if len(piece) >= _SHORTEST_PIECE))
+
+
+def _answer(response: requests.Response, body: bytes, secrets: tuple[str, ...]) -> Answer:
     headers = {name.lower(): value for name, value in response.headers.items()}
-    return Answer(response.status_code, headers, body, datetime.now(UTC))
+    return Answer(response.status_code, headers, body, datetime.now(UTC), secrets)
 
 
 def _translated(error: Exception, url: str) -> Exception:
     if isinstance(error, SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
         return certificate_refused(urlsplit(url).netloc, "certificate verify failed")
+    if isinstance(error, OSError) and not isinstance(error, (RequestException, HTTPError)):
+        return certificate_refused(urlsplit(url).netloc, "the CA bundle cannot be read")
     # TLS may also break after the request was sent. A ValueError is a request that could not be written.
     never_sent = isinstance(error, (ConnectTimeout, ProxyError, ValueError)) or _never_connected(error)
     return SendError(_reason(error), sent=not never_sent)
@@ -290,19 +345,32 @@ def _read_completely(stream: Stream) -> Stream:
     if stream.status >= 400:
         return stream
     with stream:
-        try:
-            body: bytes = stream.response.raw.read(_LARGEST_BODY, decode_content=True) or b""
-        except (HTTPError, OSError) as error:
-            raise SendError(_reason(error), sent=True) from None
+        body, failure = _read_body(stream.response)
+    if failure is not None:
+        raise SendError(_reason(failure), sent=True)
     return replace(stream, answer=replace(stream.answer, body=body))
 
 
 def _read_error(response: requests.Response) -> bytes:
     """Read the body of an error as far as it comes: its status says enough without it."""
+    return _read_body(response)[0]
+
+
+def _read_body(response: requests.Response) -> tuple[bytes, Exception | None]:
+    """Read a body as far as it comes, decoded, and what broke it off.
+
+    In small pieces: a few bytes of a coding can stand for a thousand times as many, which come all at once.
+    """
+    body = bytearray()
     try:
-        return response.raw.read(_LARGEST_BODY, decode_content=True) or b""
-    except (HTTPError, OSError):
-        return b""
+        while len(body) < _LARGEST_BODY:
+            piece = response.raw.read(_DECODED_AT_ONCE, decode_content=True)
+            if not piece:
+                break
+            body += piece
+    except (HTTPError, OSError) as error:
+        return bytes(body), error
+    return bytes(body[:_LARGEST_BODY]), None
 
 
 def _set_stall_timeout(response: requests.Response, seconds: float) -> None:
@@ -316,10 +384,6 @@ def _set_stall_timeout(response: requests.Response, seconds: float) -> None:
 def _never_connected(error: Exception) -> bool:
     cause = error.args[0] if isinstance(error, RequestsConnectionError) and error.args else None
     return isinstance(getattr(cause, "reason", None), NewConnectionError)
-
-
-def _proxies(proxy: str | None) -> dict[str, str] | None:
-    return None if proxy is None else {"http": proxy, "https": proxy}
 
 
 def _reason(error: Exception) -> str:

@@ -30,6 +30,11 @@ class Token:
         return self.obtained_at - timedelta(minutes=1) <= now < self.obtained_at + self.lifetime * 0.9
 
 
+def secrets_of(request: Request, token: Token | None) -> tuple[str, ...]:
+    """Return what an answer must not bring back into a text: the request's secrets and the token it carries."""
+    return request.secrets if token is None else (*request.secrets, token.value)
+
+
 Conversation = Generator[Request, Answer, Token]
 """Ends with a token: it yields requests and is sent their answers."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_xbackup.http.message import Answer
+from airflow_provider_xbackup.quoting import quotable, without
 from airflow_provider_xbackup.services.errors import (
     AccessDeniedError,
     AuthenticationError,
@@ -21,10 +21,7 @@ from airflow_provider_xbackup.services.errors import (
 MESSAGE_FIELDS = ("error", "message", "errormessage", "error_description", "detail")
 """Where a JSON object keeps the server's words, the best first, whatever their case."""
 
-_LONGEST_QUOTE = 200
 _LONGEST_MESSAGE = 4000
-# A server that repeats what it was sent must not bring a credential into a log.
-_LOOKS_SECRET = re.compile(r"(?:eyJ[\w-]+|[A-Za-z0-9+/_=-]{24,})(?:\.[A-Za-z0-9+/_=-]+)*|\b\w+://\S+")
 
 
 def field(values: Mapping[str, Any], name: str) -> Any:
@@ -51,7 +48,7 @@ def json_object(answer: Answer, what: str) -> Mapping[str, Any]:
 def unreadable(answer: Answer, what: str) -> UnreadableAnswerError:
     """Return the error for a successful status around something that is not the promised value."""
     return UnreadableAnswerError(
-        f"The server answered {answer.status} with {describe(answer)} where {what} was expected. "
+        f"The server answered {answer.status} with {describe_unquoted(answer)} where {what} was expected. "
         "A proxy or a login page may stand between Airflow and the service."
     )
 
@@ -66,6 +63,19 @@ def describe(answer: Answer) -> str:
     return f"the text {message!r}" if message else "a body that cannot be read"
 
 
+def describe_unquoted(answer: Answer) -> str:
+    """Say what stands in the place of a secret, or of something with secrets in it: it may be most of one.
+
+    Only what a JSON object says in so many words is quoted, or what a page is.
+    """
+    said = describe(answer)
+    try:
+        spoken = isinstance(answer.parse_json(), dict)
+    except ValueError:
+        spoken = False
+    return said if spoken or not said.startswith("the text") else f"{len(answer.body)} bytes of something else"
+
+
 def is_html(answer: Answer) -> bool:
     """Tell whether the body is a web page, whatever its content type says."""
     start = answer.body[:512].lstrip().lower()
@@ -73,15 +83,19 @@ def is_html(answer: Answer) -> bool:
 
 
 def error_text(answer: Answer) -> str:
-    """Return the server's own words, ready to be quoted: see :func:`message_of` and :func:`quotable`."""
-    return quotable(message_of(answer))
+    """Return the server's own words, ready to be quoted: see :func:`message_of` and :func:`quote_from`."""
+    return quote_from(answer, _words_of(answer))
 
 
 def message_of(answer: Answer) -> str:
     """Return the server's own words: the error field of a JSON object, or plain text; nothing of a web page.
 
-    They are for rules that look for words in them. What is shown to people goes through :func:`quotable`.
+    They are for rules that look for words in them. What is shown to people goes through :func:`quote_from`.
     """
+    return " ".join(_words_of(answer).split())
+
+
+def _words_of(answer: Answer) -> str:
     try:
         value = answer.parse_json()
     except ValueError:
@@ -91,15 +105,16 @@ def message_of(answer: Answer) -> str:
         value = next((words for words in said if words and isinstance(words, str)), "")
     if not isinstance(value, str) or is_html(answer):
         return ""
-    return " ".join(value[:_LONGEST_MESSAGE].split())
+    return value[:_LONGEST_MESSAGE]
 
 
-def quotable(text: str) -> str:
-    """Return a server's words as one short line, without what looks like a credential or a link."""
-    line = " ".join(text.split())
-    printable = "".join(c if c.isprintable() else "?" for c in line)
-    quote = _LOOKS_SECRET.sub("…", printable[: 4 * _LONGEST_QUOTE])
-    return quote if len(quote) <= _LONGEST_QUOTE else quote[: _LONGEST_QUOTE - 1] + "…"
+def quote_from(answer: Answer, text: str) -> str:
+    """Return what stands in an answer as one short line, without what it repeats of the request's credentials.
+
+    :param answer: the answer
+    :param text: a part of it
+    """
+    return quotable(without(answer.secrets, text))
 
 
 def is_foreign_page(answer: Answer) -> bool:

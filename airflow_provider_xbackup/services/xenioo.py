@@ -64,6 +64,11 @@ class ApiKeys:
         }
         return {name: value for name, value in given.items() if value}
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The keys that are given."""
+        return tuple(self.to_json().values())
+
 
 @dataclass(frozen=True, slots=True)
 class Bot:
@@ -103,12 +108,16 @@ class BotFile:
 
 def integration_request(keys: ApiKeys) -> Request:
     """Describe the call that makes a token of a bot's keys."""
-    return Request("POST", "/authorization/integration", json=keys.to_json(), authenticated=False)
+    return _authorization("/authorization/integration", keys)
 
 
 def code_request(keys: ApiKeys) -> Request:
     """Describe the same call as older nodes know it."""
-    return Request("POST", "/authorization/code", json=keys.to_json(), authenticated=False)
+    return _authorization("/authorization/code", keys)
+
+
+def _authorization(path: str, keys: ApiKeys) -> Request:
+    return Request("POST", path, json=keys.to_json(), authenticated=False, secrets=keys.secrets)
 
 
 def read_token(answer: Answer) -> Token:

@@ -20,12 +20,13 @@ from airflow_provider_xbackup.http.message import Answer, Request, read_http_dat
 from airflow_provider_xbackup.http.tokens import Token
 from airflow_provider_xbackup.services.answers import (
     describe,
+    describe_unquoted,
     error_text,
     field,
     is_foreign_page,
     json_object,
     message_of,
-    quotable,
+    quote_from,
     refusal,
     unreadable,
 )
@@ -327,6 +328,7 @@ def authenticate_request(client_id: str, client_secret: str) -> Request:
         "/api/v2/authenticate",
         json={"client_id": client_id, "client_secret": client_secret},
         authenticated=False,
+        secrets=(client_secret,),
     )
 
 
@@ -349,7 +351,7 @@ def read_token(answer: Answer) -> Token:
         value = answer.text.strip()
     if not isinstance(value, str) or not _TOKEN_SHAPE.fullmatch(value):
         raise UnreadableAnswerError(
-            f"Xray answered the authentication with no token ({_kind_of_body(answer)}). "
+            f"Xray answered the authentication with no token ({describe_unquoted(answer)}). "
             "Check the host in the Airflow connection; a proxy or a login page may stand in between."
         )
     return Token(value, answer.received_at, _token_lifetime(value, answer))
@@ -425,7 +427,8 @@ def read_status(answer: Answer, job_id: str) -> JobStatus:
     word = field(values, "status")
     if not isinstance(word, str) or not word.strip():
         raise unreadable(answer, "the state of a backup job")
-    return JobStatus(quotable(word), _read_progress(field(values, "progressValue")), whole_seconds(answer.date))
+    progress = _read_progress(field(values, "progressValue"))
+    return JobStatus(quote_from(answer, word), progress, whole_seconds(answer.date))
 
 
 def file_request(artifact: Artifact) -> Request:
@@ -529,7 +532,7 @@ def read_counts(answer: Answer) -> dict[str, int]:
             counts[entity] = total
     if not counts:
         raise UnreadableAnswerError(
-            f"Xray's GraphQL counted nothing: {_graphql_errors(values) or describe(answer)}."
+            f"Xray's GraphQL counted nothing: {_graphql_errors(answer, values) or describe(answer)}."
         )
     return counts
 
@@ -601,12 +604,6 @@ def _token_lifetime(token: str, answer: Answer) -> timedelta:
     return lifetime if timedelta() < lifetime < timedelta(days=366) else _TOKEN_LIFETIME
 
 
-def _kind_of_body(answer: Answer) -> str:
-    """Say what stood in a token's place without quoting it: it may be most of a token."""
-    quoted = describe(answer)
-    return quoted if not quoted.startswith("the text") else f"{len(answer.body)} bytes of something else"
-
-
 def _read_job_id(value: object) -> str:
     """Return a job id, or an empty text. One that comes as a number must not be lost either."""
     text = str(value).strip() if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
@@ -631,11 +628,11 @@ def _object_or_empty(answer: Answer) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _graphql_errors(values: Mapping[str, Any]) -> str:
+def _graphql_errors(answer: Answer, values: Mapping[str, Any]) -> str:
     errors = field(values, "errors")
     found = [e for e in errors if isinstance(e, dict)] if isinstance(errors, list) else []
     messages = [field(error, "message") for error in found]
-    return "; ".join(quotable(message) for message in messages[:3] if isinstance(message, str))
+    return "; ".join(quote_from(answer, message) for message in messages[:3] if isinstance(message, str))
 
 
 def _checked_project_ids(project_ids: Sequence[str | int] | None) -> tuple[str, ...] | None:

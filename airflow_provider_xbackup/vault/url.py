@@ -187,4 +187,4 @@ def _refuse_controls(text: str, shown: str) -> None:
 def _shown(text: str) -> str:
     """Return a URL as messages may show it: no query, no password."""
     text = text.split("?", 1)[0].split("#", 1)[0]
-    return re.sub(r"://[^/@]*:[^@]*@", "://***@", text)
+    return re.sub(r"://.*:.*@", "://***@", text, flags=re.DOTALL)
