@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import queue
-import threading
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_xbackup.errors import InvalidArgumentError, MissingDependencyError
 from airflow_provider_xbackup.vault.errors import EncryptionError
+from airflow_provider_xbackup.vault.piping import through_thread
 
 if TYPE_CHECKING:
     import pyrage
 
 #: zstd's own default.
 _ZSTD_LEVEL = 3
-_OUT_BLOCK = 1024 * 1024
 
 
 class Digest:
@@ -142,94 +139,9 @@ def _compress(blocks: Iterable[bytes]) -> Iterator[bytes]:
 def _encrypt(blocks: Iterable[bytes], keys: list[Any]) -> Generator[bytes, None, None]:
     import pyrage
 
-    return _through_thread(blocks, lambda reader, writer: pyrage.encrypt_io(reader, writer, keys))
+    def failed(error: BaseException) -> EncryptionError:
+        return EncryptionError(f"The backup could not be encrypted: {type(error).__name__}. Nothing was stored.")
 
-
-class _Stopped(Exception):  # noqa: N818 - a signal between two threads, no error
-    """The consumer has gone; the worker is to end."""
-
-
-class _Pipe:
-    """Both ends of what a worker thread reads and writes: a file to it, two queues to the other side.
-
-    The input is bounded and the worker never blocks on its output, so it always comes back for more;
-    what it has written is taken after every block handed in, which bounds the output as well.
-    """
-
-    def __init__(self) -> None:
-        self.blocks: queue.Queue[bytes | None] = queue.Queue(maxsize=2)
-        self.output: deque[bytes] = deque()
-        self.error: BaseException | None = None
-        self.stopped = False
-        self._rest = memoryview(b"")
-
-    def read(self, size: int = -1) -> bytes:
-        if not self._rest:
-            block = self.blocks.get()
-            if block is None:  # stays in the queue, for whoever asks again
-                self.blocks.put(None)
-            if self.stopped:
-                raise _Stopped
-            if block is None:
-                return b""
-            self._rest = memoryview(block)
-        size = len(self._rest) if size < 0 else size
-        taken, self._rest = bytes(self._rest[:size]), self._rest[size:]
-        return taken
-
-    def write(self, data: bytes) -> int:
-        if self.stopped:
-            raise _Stopped
-        self.output.append(bytes(data))
-        return len(data)
-
-    def flush(self) -> None:
-        pass
-
-    def run(self, work: Callable[[Any, Any], object]) -> None:
-        try:
-            work(self, self)
-        except BaseException as exc:  # noqa: BLE001 - handed to the other side, which raises it
-            self.error = exc
-            while self.blocks.get() is not None:
-                pass
-
-    def take(self) -> bytes:
-        parts = []
-        while self.output:
-            parts.append(self.output.popleft())
-        return b"".join(parts)
-
-
-def _through_thread(blocks: Iterable[bytes], work: Callable[[Any, Any], object]) -> Generator[bytes, None, None]:
-    """Run a function that reads one file and writes another in the middle of a stream of blocks.
-
-    The blocks are fetched in the caller's thread, so its errors stay its own; the thread ends with the
-    generator, however that ends.
-    """
-    pipe = _Pipe()
-    thread = threading.Thread(target=pipe.run, args=(work,), name="xbackup-encrypt", daemon=True)
-    thread.start()
-    try:
-        for block in blocks:
-            for start in range(0, len(block), _OUT_BLOCK):
-                pipe.blocks.put(block[start : start + _OUT_BLOCK])
-                if pipe.error is not None:
-                    break
-                if out := pipe.take():
-                    yield out
-            if pipe.error is not None:
-                break
-        pipe.blocks.put(None)
-        thread.join()
-        if pipe.error is None and (out := pipe.take()):
-            yield out
-    finally:
-        pipe.stopped = True
-        if thread.is_alive():
-            pipe.blocks.put(None)
-            thread.join()
-    if pipe.error is not None:
-        raise EncryptionError(
-            f"The backup could not be encrypted: {type(pipe.error).__name__}. Nothing was stored."
-        ) from pipe.error
+    return through_thread(
+        blocks, lambda reader, writer: pyrage.encrypt_io(reader, writer, keys), failed, name="xbackup-encrypt"
+    )
