@@ -13,7 +13,7 @@ from typing import TypeVar
 from airflow_provider_xbackup.vault import layout
 from airflow_provider_xbackup.vault.errors import ManifestError, ObjectMissingError
 from airflow_provider_xbackup.vault.layout import BackupPath
-from airflow_provider_xbackup.vault.manifest import Manifest
+from airflow_provider_xbackup.vault.manifest import Manifest, Scope
 from airflow_provider_xbackup.vault.store import Store
 from airflow_provider_xbackup.vault.url import VaultUrl
 
@@ -38,6 +38,28 @@ class Finding:
     code: str
     path: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Backups that can stand in for one another: what retention, comparisons and "latest" work on.
+
+    :param service: ``xray`` or ``xenioo``
+    :param account: the account's name
+    :param scope: what was asked to be in them
+    """
+
+    service: str
+    account: str
+    scope: Scope
+
+    def __str__(self) -> str:
+        parts = [f"{self.service}/{self.account}"]
+        if self.scope.project_ids is not None:
+            parts.append(f"projects {' '.join(self.scope.project_ids)}")
+        if self.scope.attachments:
+            parts.append("with attachments")
+        return ", ".join(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +115,19 @@ class Backup:
         return "held" if self.held and state == "ok" else state
 
     @property
+    def reliable(self) -> bool:
+        """Whether it may be taken for what it says: whole by its manifest, neither expired nor of the future.
+
+        A suspect is not, unless a person accepted it.
+        """
+        return self.state in ("ok", "held", "accepted") and not self.in_future
+
+    @property
+    def group(self) -> Group:
+        """The backups that it belongs to."""
+        return Group(self.path.service, self.path.account, self.manifest.scope)
+
+    @property
     def location(self) -> str:
         """The full URL of its folder."""
         return self.url.join(self.path.folder)
@@ -123,6 +158,8 @@ class Catalog:
         self._now = now
         #: What the last iteration found on its way; complete when it has ended.
         self.findings: list[Finding] = []
+        #: Folders whose removal had begun when they were listed: a tombstone is left in them, and no manifest.
+        self.half_removed: tuple[BackupPath, ...] = ()
 
     def __iter__(self) -> Iterator[Backup]:
         """Yield the backups, newest first.
@@ -159,6 +196,9 @@ class Catalog:
             for stored in self._store.list(prefix):
                 if found := BackupPath.of(stored.path):
                     folders.setdefault(found[0], set()).add(found[1])
+        self.half_removed = tuple(
+            path for path, names in folders.items() if layout.TOMBSTONE in names and layout.MANIFEST not in names
+        )
         return {path: frozenset(names) for path, names in folders.items() if layout.MANIFEST in names}
 
     def _read(self, path: BackupPath) -> Manifest | Finding | None:

@@ -12,7 +12,7 @@ from airflow_provider_xbackup.vault.manifest import Scope
 def newest_reliable_full(backups: Iterable[Backup], scope: Scope) -> Backup | None:
     """Choose the newest full backup that can be relied on: what others are compared with and built on.
 
-    It is not incomplete, expired, dated in the future, or suspect and not accepted.
+    It is :attr:`~.catalog.Backup.reliable`: not incomplete, expired, dated in the future, or suspect.
 
     :param backups: the account's backups, newest first
     :param scope: what it has to hold, exactly
@@ -24,8 +24,7 @@ def newest_reliable_full(backups: Iterable[Backup], scope: Scope) -> Backup | No
             for backup in backups
             if backup.manifest.kind == "full"
             and backup.manifest.scope == scope
-            and backup.state in ("ok", "held", "accepted")
-            and not backup.in_future
+            and backup.reliable
         ),
         None,
     )

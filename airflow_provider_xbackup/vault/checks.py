@@ -130,7 +130,7 @@ def is_verified(store: Store, backup: Backup, now: datetime | None = None) -> bo
     :return: whether it is
     :raises VaultError: when the store does not answer
     """
-    if backup.state not in ("ok", "held", "accepted") or backup.in_future:
+    if not backup.reliable:
         return False
     limit = (now or datetime.now(UTC)) + CLOCK_TOLERANCE
     here = str(backup.url.without_connection)
