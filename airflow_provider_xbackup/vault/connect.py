@@ -83,7 +83,7 @@ class Access:
 
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
     credentials: Callable[[], Any] | None = field(default=None, repr=False)
-    endpoint: str | None = None
+    endpoint: str | None = field(default=None, repr=False)
     verify: bool | str = True
 
 

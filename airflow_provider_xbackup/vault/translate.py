@@ -9,6 +9,7 @@ import errno
 import os
 import re
 
+from airflow_provider_xbackup.quoting import quotable
 from airflow_provider_xbackup.vault.errors import (
     MissingBucketError,
     NoSpaceError,
@@ -144,7 +145,7 @@ def _errno(exc: Exception, text: str) -> int:
 
 
 def _reason(status: int, code: str, text: str) -> str:
-    message = "".join(c for c in _first(_MESSAGE, text) if c.isprintable()).rstrip(" .")
+    message = quotable(_first(_MESSAGE, text)).rstrip(" .")
     parts = [f"HTTP {status}" if status else "", code, message]
     return ", ".join(part for part in parts if part)
 
