@@ -18,6 +18,7 @@ from airflow_provider_xbackup.errors import InvalidArgumentError, MissingDepende
 from airflow_provider_xbackup.vault.errors import VaultAccessError
 from airflow_provider_xbackup.vault.local import LocalStore
 from airflow_provider_xbackup.vault.store import Store
+from airflow_provider_xbackup.vault.uploads import OpenUploads
 from airflow_provider_xbackup.vault.url import VaultUrl
 
 if TYPE_CHECKING:
@@ -64,6 +65,17 @@ class Patience:
             },
         }
 
+    def boto_config(self) -> Any:
+        """Return it as boto3's ``config``."""
+        from botocore.config import Config  # type: ignore[import-untyped]
+
+        return Config(
+            connect_timeout=self.connect,
+            read_timeout=self.request,
+            retries={"mode": "standard", "total_max_attempts": self.retries + 1},
+            user_agent_extra=f"{_PACKAGE}/{__version__}",
+        )
+
 
 #: For the work: a part of 10 MiB passes at 0.7 Mbit/s, a store may be away for three minutes.
 WORKING = Patience(connect=10, request=120, retries=8, total=180)
@@ -79,12 +91,14 @@ class Access:
     :param credentials: obstore's credential provider, None where the configuration says it all
     :param endpoint: the address of the store, None for the vendor's own
     :param verify: True to check TLS certificates, a path for one's own bundle, False for no check
+    :param uploads: the store's open multipart uploads, where there is a way to see them
     """
 
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
     credentials: Callable[[], Any] | None = field(default=None, repr=False)
     endpoint: str | None = field(default=None, repr=False)
     verify: bool | str = True
+    uploads: OpenUploads | None = field(default=None, repr=False)
 
 
 def open_store(url: VaultUrl, access: Access | None = None) -> Store:
@@ -108,7 +122,12 @@ def open_store(url: VaultUrl, access: Access | None = None) -> Store:
                 "airflow_provider_xbackup.hooks.vault.VaultHook."
             )
         access = _ENVIRONMENT[url.scheme](url)
-    return Store(url, lambda: _connect(url, access, WORKING), lambda: _connect(url, access, PROBING))
+    return Store(
+        url,
+        lambda: _connect(url, access, WORKING),
+        lambda: _connect(url, access, PROBING),
+        access.uploads,
+    )
 
 
 def _connect(url: VaultUrl, access: Access, patience: Patience) -> ObjectStore:
@@ -181,7 +200,10 @@ def s3_access(
         _missing(url)
     try:
         session = session or boto3.Session()
-        client = session.client("s3", endpoint_url=endpoint, verify=verify)
+        options = WORKING.boto_config()
+        if virtual_hosted:
+            options = options.merge(type(options)(s3={"addressing_style": "virtual"}))
+        client = session.client("s3", endpoint_url=endpoint, verify=verify, config=options)
         credentials = Boto3CredentialProvider(session) if session.get_credentials() is not None else None
     except (BotoCoreError, ValueError) as exc:
         kind = type(exc).__name__
@@ -202,7 +224,7 @@ def s3_access(
         config["virtual_hosted_style_request"] = True
     if verify is None:
         verify = os.environ.get("AWS_CA_BUNDLE") or True
-    return Access(config, credentials, address, verify)
+    return Access(config, credentials, address, verify, OpenUploads(url, client))
 
 
 # -- GCS ---------------------------------------------------------------------------------------------------

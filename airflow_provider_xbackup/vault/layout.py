@@ -29,7 +29,14 @@ CHECKS = "checks"
 _INSTANT = "%Y%m%dT%H%M%SZ"
 _BACKUP_ID = re.compile(r"(?P<instant>\d{8}T\d{6}Z)-(?P<kind>full|partial)-(?P<digits>[0-9a-f]{8})")
 _DIGITS = re.compile(r"[0-9a-f]{8}")
-_ARTIFACT = re.compile(rf"(?P<role>{'|'.join(ROLES)})\.(?P<nonce>[0-9a-f]{{8}})\.(?:zip|json)(?:\.zst)?(?:\.age)?")
+_ARTIFACT = re.compile(
+    rf"(?P<role>{'|'.join(ROLES)})\.(?P<nonce>[0-9a-f]{{8}})\.(?P<ext>zip|json)(?:\.zst)?(?:\.age)?"
+)
+_RECORD = re.compile(
+    rf"{re.escape(HOLD)}|{re.escape(ACCEPTED)}|{re.escape(TOMBSTONE)}"
+    rf"|{CHECKS}/\d{{8}}T\d{{6}}Z-[0-9a-f]{{8}}\.json"
+)
+_CLOCK = re.compile(rf"(?:{'|'.join(SERVICES)})/clock\.[0-9a-f]{{8}}")
 _REFUSED = ("Cc", "Cs", "Zl", "Zp")
 
 
@@ -147,7 +154,22 @@ def artifact_name(role: str, nonce: str, *, compressed: bool = False, encrypted:
 def nonce_of(name: str) -> str | None:
     """Return the nonce in an artifact's object name, or None where the name is not one."""
     match = _ARTIFACT.fullmatch(name)
-    return match["nonce"] if match else None
+    return match["nonce"] if match and match["ext"] == ROLES[match["role"]] else None
+
+
+def is_record(name: str) -> bool:
+    """Tell whether an object of a backup's folder is a record: of a hold, an acceptance, a check and so on."""
+    return _RECORD.fullmatch(name) is not None
+
+
+def clock_path(service: str) -> str:
+    """Return the path of a new object that tells a store's clock, see :meth:`~.store.Store.clock`."""
+    return f"{check_service(service)}/clock.{new_nonce()}"
+
+
+def is_clock(path: str) -> bool:
+    """Tell whether an object was written to tell a store's clock."""
+    return _CLOCK.fullmatch(path) is not None
 
 
 @dataclass(frozen=True, slots=True, order=True)

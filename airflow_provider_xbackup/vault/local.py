@@ -6,13 +6,16 @@ import contextlib
 import errno
 import itertools
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from airflow_provider_xbackup.vault.errors import MissingVaultError, ObjectMissingError
+from airflow_provider_xbackup.vault.leftovers import Leftover
 from airflow_provider_xbackup.vault.store import Store, StoredObject
 from airflow_provider_xbackup.vault.url import VaultUrl
 
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
 
 #: What file systems without hard links say.
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+#: How a file is called until all its bytes are there: by obstore, and by this module too, since obstore's
+#: listings leave such names out.
+_TEMPORARY = re.compile(r"(?P<target>.+)#\d+", re.DOTALL)
 
 
 class LocalStore(Store):
@@ -79,6 +85,67 @@ class LocalStore(Store):
         """List the names of the folders directly below a folder; see :meth:`Store.list_folders`."""
         return super().list_folders(prefix) if self.root.is_dir() else ()
 
+    def clock(self, path: str) -> datetime:  # noqa: ARG002 - an unnamed file tells it
+        """Tell what the time is by the clock of the disk, which may be another machine's."""
+
+        def ask() -> datetime:
+            with tempfile.TemporaryFile(dir=self.root) as file:
+                return _modified(os.fstat(file.fileno()))
+
+        return self._do("write into", "", ask)
+
+    def leftovers(self, prefix: str) -> Iterator[Leftover]:
+        """Find temporary files and empty folders; see :meth:`Store.leftovers`."""
+        walk = self._walk(prefix, ())
+        while (leftover := self._do("list", prefix, lambda: next(walk, None))) is not None:
+            yield leftover
+
+    def clear(self, leftover: Leftover) -> bool:
+        """Remove a temporary file that nobody has written to meanwhile, or a folder that is still empty."""
+        removed = self._do("remove", leftover.path, lambda: self._clear(leftover))
+        if removed:
+            self._cleanup(leftover.path)
+        return removed
+
+    def _clear(self, leftover: Leftover) -> bool:
+        target = self.root / leftover.path
+        try:
+            if leftover.kind == "folder":
+                target.rmdir()
+            elif _modified(target.stat()) == leftover.last_modified:
+                target.unlink()
+            else:
+                return False
+        except OSError as exc:
+            if exc.errno in (errno.ENOENT, errno.ENOTEMPTY):
+                return False
+            raise
+        return True
+
+    def _walk(self, path: str, above: tuple[tuple[int, int], ...]) -> Iterator[Leftover]:
+        """Walk down a folder, as obstore's listing does: links are followed, unless in a circle."""
+        folder = self.root / path
+        try:
+            found = folder.stat()
+            entries = os.scandir(folder)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        identity = (found.st_dev, found.st_ino)
+        empty = True
+        with entries:
+            for entry in entries:
+                empty = False
+                below = f"{path}/{entry.name}"
+                if entry.is_dir():
+                    if identity not in above:
+                        yield from self._walk(below, (*above, identity))
+                elif match := _TEMPORARY.fullmatch(below):
+                    with contextlib.suppress(FileNotFoundError):
+                        stat = entry.stat()
+                        yield Leftover("temporary", below, match["target"], stat.st_size, _modified(stat))
+        if empty and not folder.is_symlink():
+            yield Leftover("folder", path, path, 0, _modified(found))
+
     def _open(self) -> ObjectStore:
         from obstore.store import LocalStore as ObstoreLocal
 
@@ -135,11 +202,10 @@ class LocalStore(Store):
 
     def _link(self, path: str, data: bytes) -> None:
         target = self.root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
         # obstore's own name for what is not finished: its listings leave it out.
         temporary = target.with_name(f"{target.name}#{secrets.randbelow(10**9)}")
         try:
-            with open(temporary, "xb") as file:
+            with _new_file(temporary) as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -155,6 +221,19 @@ class LocalStore(Store):
             temporary.unlink(missing_ok=True)
         for folder in self._folders(path):
             _fsync(folder)
+
+
+def _new_file(path: Path) -> IO[bytes]:
+    """Make a file and its folders, which a removal beside it may find empty and remove in the same instant."""
+    for _ in range(100):
+        with contextlib.suppress(FileNotFoundError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return open(path, "xb")
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+
+def _modified(stat: os.stat_result) -> datetime:
+    return datetime.fromtimestamp(stat.st_mtime, UTC)
 
 
 def _fsync(path: Path) -> None:

@@ -5,10 +5,11 @@ Every error of a store leaves as one of :mod:`airflow_provider_xbackup.vault.err
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,12 +19,15 @@ from airflow_provider_xbackup.vault.errors import (
     StoreUnavailableError,
     VaultError,
 )
+from airflow_provider_xbackup.vault.leftovers import Leftover
 from airflow_provider_xbackup.vault.translate import UnconditionalStoreError, translate
 from airflow_provider_xbackup.vault.url import VaultUrl
 from airflow_provider_xbackup.vault.waiting import begin, handed_over, interruptible
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
+
+    from airflow_provider_xbackup.vault.uploads import OpenUploads
 
 T = TypeVar("T")
 
@@ -72,6 +76,7 @@ class Store:
     :param connect: makes the obstore store, rooted at the vault
     :param connect_quickly: the same, with timeouts short enough to tell at once that nobody answers;
         used for the first request only
+    :param uploads: the store's open multipart uploads, where there is a way to see them
     """
 
     def __init__(
@@ -79,10 +84,12 @@ class Store:
         url: VaultUrl,
         connect: Callable[[], ObjectStore],
         connect_quickly: Callable[[], ObjectStore] | None = None,
+        uploads: OpenUploads | None = None,
     ) -> None:
         self.url = url
         self._connect = connect
         self._connect_quickly = connect_quickly or connect
+        self._uploads = uploads
         self._opened: ObjectStore | None = None
         self._prepared = False
 
@@ -334,6 +341,42 @@ class Store:
         found = self._do("list", prefix, lambda: obstore.list_with_delimiter(self._raw(), prefix or None))
         names = (folder.rstrip("/").rsplit("/", 1)[-1] for folder in found["common_prefixes"])
         return tuple(sorted(names))
+
+    # -- leftovers -------------------------------------------------------------------------------------
+
+    def clock(self, path: str) -> datetime:
+        """Tell what the time is by the store's own clock: an empty object is written, looked at and removed.
+
+        :param path: where there is no object
+        :raises VaultError: when the store does not take it
+        """
+        self.put(path, b"")
+        try:
+            written = self.head(path).last_modified or datetime.now(UTC)
+        finally:
+            with contextlib.suppress(VaultError):  # a store that locks its objects
+                self.delete(path)
+        # A HEAD tells whole seconds, rounded down.
+        return written + timedelta(seconds=1)
+
+    def leftovers(self, prefix: str) -> Iterator[Leftover]:
+        """Find writes that have not ended, which no listing shows, below a folder.
+
+        They are found on disk and on S3; elsewhere a lifecycle rule of the bucket removes them.
+
+        :param prefix: the folder, without a slash at the end
+        :return: what is under way, and what was left by a process that died
+        :raises VaultError: when the store does not answer
+        """
+        return iter(()) if self._uploads is None else self._uploads.find(prefix)
+
+    def clear(self, leftover: Leftover) -> bool:
+        """Remove a leftover.
+
+        :return: False where it ended, went or went on meanwhile
+        :raises VaultError: when the store refuses
+        """
+        return self._uploads is not None and self._uploads.abort(leftover)
 
     # -- below -----------------------------------------------------------------------------------------
 

@@ -48,7 +48,10 @@ _STATUS = re.compile(r"status code: (\d{3})|status: (\d{3})")
 _CODE = re.compile(r"<Code>([A-Za-z0-9]{1,60})</Code>")
 _MESSAGE = re.compile(r"<Message>([^<]{1,300})</Message>")
 _OS_ERROR = re.compile(r"\(os error (\d{1,4})\)")
-_NOBODY_THERE = ("error sending request", "HTTP error", "timed out", "timeout", "error decoding response body")
+_NOBODY_THERE = (
+    "error sending request", "HTTP error", "timed out", "timeout", "error decoding response body",
+    "Could not connect", "Connection was closed",
+)  # fmt: skip
 _CREDENTIALS = ("credential", "token", "oauth")
 
 
@@ -58,7 +61,7 @@ def translate(exc: Exception, url: VaultUrl, action: str, path: str) -> VaultErr
 
     where = url.join(path)
     # Every text of obstore names its retry_timeout, which says nothing of this error.
-    text = str(exc).replace("retry_timeout", "")
+    text = _text(exc).replace("retry_timeout", "")
     number = _errno(exc, text)
     status = next((int(a or b) for a, b in _STATUS.findall(text)), 0)
     code = _first(_CODE, text)
@@ -102,6 +105,16 @@ def translate(exc: Exception, url: VaultUrl, action: str, path: str) -> VaultErr
             f"No credentials could be had to {action} {where} ({type(exc).__name__}). {_advice(url, 0, '')}"
         )
     return VaultError(f"The store could not {action} {where}: {reason or type(exc).__name__}.")
+
+
+def _text(exc: Exception) -> str:
+    """Return what an error says, in obstore's way: the store's answer as the XML it was."""
+    response = getattr(exc, "response", None)  # boto3 has read it already
+    if not isinstance(response, dict):
+        return str(exc)
+    error = response.get("Error", {})
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return f"status code: {status:03} <Code>{error.get('Code')}</Code><Message>{error.get('Message')}</Message>"
 
 
 def _missing_bucket(url: VaultUrl) -> MissingBucketError:

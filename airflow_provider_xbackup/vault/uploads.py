@@ -1,0 +1,99 @@
+"""S3's open multipart uploads: parts that were sent and never became an object.
+
+They cost like objects, and no listing of objects shows them. obstore cannot list them, so boto3 does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from airflow_provider_xbackup.vault.errors import ObjectMissingError
+from airflow_provider_xbackup.vault.leftovers import Leftover
+from airflow_provider_xbackup.vault.translate import UnconditionalStoreError, translate
+from airflow_provider_xbackup.vault.url import VaultUrl
+
+T = TypeVar("T")
+
+
+class OpenUploads:
+    """The open multipart uploads below a vault on S3.
+
+    :param url: the vault
+    :param client: boto3's client, with the credentials, the endpoint and the TLS options of the vault
+    """
+
+    def __init__(self, url: VaultUrl, client: Any) -> None:
+        self._url = url
+        self._client = client
+
+    def find(self, prefix: str) -> Iterator[Leftover]:
+        """List them, one request for every 1,000 and one for every 1,000 parts of each.
+
+        :param prefix: the folder inside the vault, without a slash at the end
+        :return: the uploads; none where the store knows no such listing
+        :raises VaultError: when the store does not answer, or the credentials do not allow it
+        """
+        pages = iter(
+            self._client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self._url.bucket, Prefix=self._key(prefix and f"{prefix}/")
+            )
+        )
+        while True:
+            try:
+                page = self._do("list the open uploads of", prefix, lambda: next(pages, None))
+            except UnconditionalStoreError:
+                return
+            if page is None:
+                return
+            for upload in page.get("Uploads", ()):
+                try:
+                    found = self._look_at(upload)
+                except ObjectMissingError:  # completed or aborted meanwhile
+                    continue
+                yield found
+
+    def abort(self, leftover: Leftover) -> bool:
+        """Abort one, which removes its parts.
+
+        :return: False where it was completed or aborted meanwhile
+        :raises VaultError: when the store refuses
+        """
+        key = self._key(leftover.target)
+        try:
+            self._do(
+                "abort the upload of",
+                leftover.target,
+                lambda: self._client.abort_multipart_upload(
+                    Bucket=self._url.bucket, Key=key, UploadId=leftover.upload_id
+                ),
+            )
+        except ObjectMissingError:
+            return False
+        return True
+
+    def _look_at(self, upload: Any) -> Leftover:
+        """Tell size and last sign of life: an upload of days is alive as long as parts arrive."""
+        path = upload["Key"].removeprefix(self._key(""))
+        size, last = 0, upload["Initiated"]
+        pages = iter(
+            self._client.get_paginator("list_parts").paginate(
+                Bucket=self._url.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+            )
+        )
+        while (page := self._do("look at the upload of", path, lambda: next(pages, None))) is not None:
+            for part in page.get("Parts", ()):
+                size += part["Size"]
+                last = max(last, part["LastModified"])
+        return Leftover("upload", path, path, size, last, upload["UploadId"])
+
+    def _key(self, path: str) -> str:
+        return f"{self._url.prefix}/{path}" if self._url.prefix else path
+
+    def _do(self, action: str, path: str, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except Exception as exc:  # noqa: BLE001 - of boto3 and of what lies below it
+            error = translate(exc, self._url, action, path)
+        # Raised out here, so that the store's own error, with its URLs, is in no chain.
+        raise error
