@@ -13,8 +13,9 @@
 
 Map whole groups, never three mapped operators: those would make every account wait for the slowest.
 ``pool``, ``deferrable``, ``poke_interval`` and ``timeout`` are the same for all accounts: give them with
-``.partial()``. An argument that stands in one row stands in all of them. Rows that come from a task
-(``expand_kwargs(rows())``) hold every argument that is neither given with ``.partial()`` nor one of these four.
+``.partial()``. An argument that stands in one row stands in all of them, and an account has one row. Rows that
+come from a task (``expand_kwargs(rows())``) hold every argument that is neither given with ``.partial()`` nor one
+of these four.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from airflow_provider_xbackup.hooks.xray import XrayHook
 from airflow_provider_xbackup.operators.xray import XrayCreateBackupOperator
 from airflow_provider_xbackup.sensors.xray import XrayBackupSensor
 from airflow_provider_xbackup.tasks.arguments import is_literal
-from airflow_provider_xbackup.tasks.mapping import with_defaults
+from airflow_provider_xbackup.tasks.mapping import one_row_an_account, with_defaults
 from airflow_provider_xbackup.transfers.xenioo_to_object_storage import XeniooToObjectStorageOperator
 from airflow_provider_xbackup.transfers.xray_to_object_storage import XrayToObjectStorageOperator
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 @task_group
 @with_defaults("pool", "deferrable", "poke_interval", "timeout")
+@one_row_an_account("xray_conn_id")
 def xray_backup(
     vault: str | ObjectStoragePath,
     account: str | None = None,
@@ -75,7 +77,6 @@ def xray_backup(
     :param timeout: seconds after which the sensor gives up
     :return: the transfer, whose output says what was stored
     """
-    _refuse_mapped(pool=pool, deferrable=deferrable, poke_interval=poke_interval, timeout=timeout)
     create = XrayCreateBackupOperator(
         task_id="create",
         project_ids=project_ids,
@@ -107,6 +108,7 @@ def xray_backup(
 
 @task_group
 @with_defaults("pool")
+@one_row_an_account("xenioo_conn_id")
 def xenioo_backup(
     vault: str | ObjectStoragePath,
     account: str | None = None,
@@ -125,7 +127,6 @@ def xenioo_backup(
     :param pool: the pool of the transfer
     :return: the transfer, whose output says what was stored
     """
-    _refuse_mapped(pool=pool)
     return XeniooToObjectStorageOperator(
         task_id="store",
         vault=vault,
@@ -146,9 +147,3 @@ def _outlet(service: str, account: str | None, conn_id: str) -> Asset | AssetAli
 def _given(**arguments: Any) -> dict[str, Any]:
     """Leave out what was not given, so that the operators' own defaults hold."""
     return {name: value for name, value in arguments.items() if value is not None}
-
-
-def _refuse_mapped(**arguments: object) -> None:
-    for name, value in arguments.items():
-        if not is_literal(value):
-            raise ValueError(f"{name} is the same for all accounts: give it with .partial({name}=…).")

@@ -223,3 +223,87 @@ def test_a_flow_that_cannot_be_meant_is_refused_when_the_dag_is_parsed(dag: DAG,
 def test_rows_that_airflow_would_drop_silently_are_refused_when_the_dag_is_parsed(rows: Any, words: str):
     with DAG("rows", schedule=None), pytest.raises(ValueError, match=words):
         xray_backup.partial(vault="file:///v").expand_kwargs(rows)
+
+
+TEMPLATE = "{{ params.account }}"
+
+
+@pytest.mark.parametrize(
+    ("partial", "rows", "words"),
+    [
+        pytest.param(
+            {}, [{"account": "a"}, {"account": "b"}, {"account": "a"}], "Rows 1 and 3 .*'a'", id="the same account"
+        ),
+        pytest.param(
+            {},
+            [{"account": "a", "project_ids": ["1"]}, {"account": "a", "project_ids": ["2"]}],
+            "Rows 1 and 2 .*one row",
+            id="projects of one tenant in two rows",
+        ),
+        pytest.param(
+            {"account": "a"},
+            [{"project_ids": ["1"]}, {"project_ids": ["2"]}],
+            "Rows 1 and 2 .*'a'",
+            id="from partial",
+        ),
+        pytest.param(
+            {}, [{"project_ids": ["1"]}, {"project_ids": ["2"]}], "'xray_default'", id="the default connection"
+        ),
+        pytest.param(
+            {}, [{"xray_conn_id": "t"}, {"xray_conn_id": "t"}], "'t'", id="named by the connection, both times"
+        ),
+        pytest.param(
+            {},
+            [{"account": "t", "xray_conn_id": "x"}, {"account": None, "xray_conn_id": "t"}],
+            "'t'",
+            id="named by the connection, one time",
+        ),
+        pytest.param(
+            {}, [{"account": "a"}, {"account": TEMPLATE}, {"account": "a"}], "Rows 1 and 3", id="around a template"
+        ),
+    ],
+)
+def test_two_rows_for_one_account_are_refused_when_the_dag_is_parsed(
+    dag: DAG, partial: dict[str, Any], rows: Any, words: str
+):
+    with pytest.raises(ValueError, match=words):
+        xray_backup.partial(vault=VAULT, **partial).expand_kwargs(rows)
+
+
+@pytest.mark.parametrize(
+    ("partial", "lists"),
+    [
+        pytest.param({}, {"account": ["a", "b", "a"]}, id="in the list of accounts"),
+        pytest.param({"account": "a"}, {"project_ids": [["1"], ["2"]]}, id="over its projects"),
+        pytest.param({}, {"account": ["a", "b"], "project_ids": [["1"], ["2"]]}, id="in every combination"),
+    ],
+)
+def test_an_account_that_is_expanded_twice_is_refused_when_the_dag_is_parsed(
+    dag: DAG, partial: dict[str, Any], lists: dict[str, Any]
+):
+    with pytest.raises(ValueError, match="both for the account 'a'"):
+        xray_backup.partial(vault=VAULT, **partial).expand(**lists)
+
+
+def test_two_rows_for_one_bot_are_refused_when_the_dag_is_parsed(dag: DAG):
+    with pytest.raises(ValueError, match=r"Rows 1 and 2 .*'welcome'"):
+        xenioo_backup.partial(vault=VAULT).expand_kwargs(
+            [{"xenioo_conn_id": "welcome"}, {"xenioo_conn_id": "welcome"}]
+        )
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        pytest.param([{"account": TEMPLATE}, {"account": TEMPLATE}], id="templates"),
+        pytest.param([{"account": "a"}, {"account": "b"}], id="two accounts"),
+        pytest.param([{"account": "a"}], id="one row"),
+    ],
+)
+def test_rows_that_are_not_known_to_be_of_one_account_pass(dag: DAG, rows: Any):
+    xray_backup.partial(vault=VAULT).expand_kwargs(rows)
+
+
+def test_one_account_may_be_a_tenant_and_a_bot(dag: DAG):
+    xray_backup.partial(vault=VAULT).expand_kwargs([{"account": "acme"}])
+    xenioo_backup.partial(vault=VAULT).expand_kwargs([{"account": "acme"}])

@@ -1,11 +1,14 @@
-"""Mapping whole task groups: arguments that no row of the map brings keep their defaults."""
+"""Mapping whole task groups: rows may leave arguments out, and each account has one row."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import ParamSpec, TypeVar
+import itertools
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar
+
+from airflow_provider_xbackup.tasks.arguments import is_literal
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -20,7 +23,7 @@ def with_defaults(*never_mapped: str) -> Callable[[Callable[P, R]], Callable[P, 
 
     :param never_mapped: the arguments that are the same in all rows; rows that come from a task never bring them
     :return: the decorator. The function is then called with its own defaults for what no row brings, and
-        the call raises ValueError for what only some rows bring
+        the call raises ValueError for what only some rows bring, and for a row that brings what is the same in all
     """
 
     def decorate(group: Callable[P, R]) -> Callable[P, R]:
@@ -32,11 +35,72 @@ def with_defaults(*never_mapped: str) -> Callable[[Callable[P, R]], Callable[P, 
             for name in defaults.keys() & kwargs.keys():
                 if _is_in_no_row(kwargs[name], never_mapped=name in never_mapped):
                     kwargs[name] = defaults[name]
+            for name in never_mapped:
+                if not is_literal(kwargs.get(name)):
+                    raise ValueError(f"{name} is the same for all accounts: give it with .partial({name}=…).")
             return group(*args, **kwargs)
 
         return call
 
     return decorate
+
+
+def one_row_an_account(conn_id: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Refuse a map with two rows for one account: their jobs would meet each other's cooldown.
+
+    Only rows whose account is known when the DAG is parsed can be compared.
+
+    :param conn_id: the name of the argument that holds the connection id: the account's name where none is given
+    :return: the decorator. The call raises ValueError for the second row of an account
+    """
+
+    def decorate(group: Callable[P, R]) -> Callable[P, R]:
+        signature = inspect.signature(group)
+
+        @functools.wraps(group)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            given = signature.bind(*args, **kwargs)
+            given.apply_defaults()
+            seen: dict[object, int] = {}
+            for number, row in enumerate(_known_rows(given.arguments.values()), 1):
+                name = _in_row(given.arguments["account"], row) or _in_row(given.arguments[conn_id], row)
+                if not isinstance(name, str) or not is_literal(name):
+                    continue
+                if name in seen:
+                    raise ValueError(
+                        f"Rows {seen[name]} and {number} of the map are both for the account {name!r}, which has "
+                        "one backup at a time: the second row would be refused, or replace the first one's file. "
+                        "Put everything of an account into one row."
+                    )
+                seen[name] = number
+            return group(*args, **kwargs)
+
+        return call
+
+    return decorate
+
+
+def _known_rows(arguments: Iterable[object]) -> Iterator[Mapping[str, Any] | None]:
+    """Yield the rows of a map as far as they are known when the DAG is parsed; None for one that is not.
+
+    :param arguments: what the group was called with; without a map there are no rows
+    """
+    for argument in arguments:
+        mapped = getattr(getattr(argument, "_input", None), "value", None)
+        if isinstance(mapped, Mapping):
+            # What .expand() was given: every combination of the lists is a row.
+            if all(isinstance(values, (list, tuple)) for values in mapped.values()):
+                yield from (dict(zip(mapped, row, strict=True)) for row in itertools.product(*mapped.values()))
+            return
+        if isinstance(mapped, Sequence):
+            yield from (row if isinstance(row, Mapping) else None for row in mapped)
+            return
+
+
+def _in_row(argument: object, row: Mapping[str, Any] | None) -> object:
+    """Return what an argument is in a row; what is not known yet is returned as it is, no text."""
+    key = getattr(argument, "_key", None)
+    return argument if key is None or row is None else row.get(key)
 
 
 def _check_rows(arguments: Iterable[object], *, known: Collection[str]) -> None:
