@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Generator
 from typing import NamedTuple
 
 import ijson
+
+log = logging.getLogger(__name__)
 
 _ENTITY_FILE = re.compile(r"(?:\A|/)([A-Za-z][A-Za-z0-9_-]*)_([0-9]+)_[0-9]+\.json\Z", re.IGNORECASE | re.ASCII)
 _SPELLINGS = {
@@ -168,6 +171,67 @@ class EntityCounter:
                 inside = depth
             elif event == "map_key":
                 self._members_seen = True
+
+
+class EntityTally:
+    """Adds up what the entity files of a zip hold.
+
+    A file that is whole and cannot be read as JSON is what the service has written: its type stays
+    without a count.
+    """
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self.unread: set[str] = set()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Counts by type, without those in :attr:`unread`."""
+        return {entity: count for entity, count in sorted(self._counts.items()) if entity not in self.unread}
+
+    def open(self, name: str) -> CountedEntry | None:
+        """Open an entry for counting; None where it is no entity file."""
+        file = entity_file(name)
+        return None if file is None else CountedEntry(self, name, file)
+
+    def add(self, file: EntityFile, count: int) -> None:
+        """Add what a file holds."""
+        self._counts[file.entity] = self._counts.get(file.entity, 0) + count
+
+
+class CountedEntry:
+    """One entity file of a zip while it passes.
+
+    :param tally: where its count goes
+    :param name: its name
+    :param file: the name, taken apart
+    """
+
+    def __init__(self, tally: EntityTally, name: str, file: EntityFile) -> None:
+        self._tally = tally
+        self._name = name
+        self._file = file
+        self._counter = EntityCounter(file)
+
+    def feed(self, data: bytes | memoryview) -> None:
+        """Take the next bytes."""
+        self._counter.feed(data)
+
+    def finish(self) -> None:
+        """Add its count."""
+        try:
+            count = self._counter.finish()
+        except ValueError as error:
+            if self._file.entity not in self._tally.unread:
+                log.warning(
+                    "Entry %r cannot be read as JSON (%s): the backup is stored without a count of its %s.",
+                    self._name[:120],
+                    error,
+                    self._file.entity,
+                )
+            self._tally.unread.add(self._file.entity)
+            return
+        self._tally.add(self._file, count)
 
 
 def _first_line(error: Exception) -> str:

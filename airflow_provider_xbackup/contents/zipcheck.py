@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from airflow_provider_xbackup.contents.entities import entity_file
+from airflow_provider_xbackup.contents.entities import EntityTally, entity_file
 from airflow_provider_xbackup.contents.errors import DamagedZipError
 from airflow_provider_xbackup.contents.zipstructure import StructureCheck
-from airflow_provider_xbackup.contents.zipwalk import MAX_RATIO, ContentWalk
+from airflow_provider_xbackup.contents.zipwalk import MAX_RATIO, ContentWalk, EntryReader, skip_entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +46,28 @@ class ZipInspector:
 
     :param content: read the content, or the structure only
     :param entities: look for entity files; False for an attachments zip, whose names are not ours to read
+    :param open_entry: called with the name of every entry that is walked; gives who reads it instead of
+        counting its entities, or None
     :param max_ratio: how far an entry may inflate beyond its first 100 MiB; the default lets through
         whatever deflate can honestly do (1,032 : 1), because memory stays flat in any case
     """
 
-    def __init__(self, *, content: bool, entities: bool = True, max_ratio: float = MAX_RATIO) -> None:
+    def __init__(
+        self,
+        *,
+        content: bool,
+        entities: bool = True,
+        open_entry: Callable[[str], EntryReader | None] | None = None,
+        max_ratio: float = MAX_RATIO,
+    ) -> None:
         self._names = 0
         self._projects: set[str] = set()
         self._entities = entities
-        self._walk = ContentWalk(self._see, entities=entities, max_ratio=max_ratio) if content else None
-        self._check: _Check = self._walk or StructureCheck(self._see)
+        self._tally = EntityTally() if content else None
+        self._check: _Check = StructureCheck(self._see)
+        if self._tally is not None:
+            opener = open_entry or (self._tally.open if entities else skip_entry)
+            self._check = ContentWalk(self._see, open_entry=opener, max_ratio=max_ratio)
         self._failure: DamagedZipError | None = None
 
     def feed(self, block: bytes | memoryview) -> None:
@@ -80,13 +93,11 @@ class ZipInspector:
         except DamagedZipError as error:
             self._failure = error
             raise
-        unread = frozenset(self._walk.unread if self._walk else ())
-        counts = sorted(self._walk.entities.items()) if self._walk else ()
         return ZipReport(
             entries=self._names,
-            entities=None if self._walk is None else {name: n for name, n in counts if name not in unread},
+            entities=None if self._tally is None else self._tally.counts,
             projects=frozenset(self._projects),
-            unread=unread,
+            unread=frozenset(self._tally.unread if self._tally else ()),
         )
 
     def _refuse_again(self) -> None:

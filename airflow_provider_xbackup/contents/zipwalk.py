@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import zlib
 from collections.abc import Callable
+from typing import Protocol
 
 from airflow_provider_xbackup.contents import zipformat as zf
 from airflow_provider_xbackup.contents.blocks import BlockReader, Step
-from airflow_provider_xbackup.contents.entities import EntityCounter, EntityFile, entity_file
 from airflow_provider_xbackup.contents.errors import DamagedZipError
 from airflow_provider_xbackup.contents.zipledger import EntryLedger
-
-log = logging.getLogger(__name__)
 
 #: Deflate cannot honestly do more than 1,032 : 1.
 MAX_RATIO = 1_100
@@ -32,6 +29,21 @@ _FOLLOWING = re.compile(b"PK(?:\x03\x04|\x01\x02)")
 _HELD = 24 + 3
 
 
+class EntryReader(Protocol):
+    """Takes the plain bytes of one entry."""
+
+    def feed(self, data: bytes | memoryview) -> None:
+        """Take the next bytes, which may be reused once this returns."""
+
+    def finish(self) -> None:
+        """Learn that the entry is whole: its CRC and its sizes are right. Not called for one that is not."""
+
+
+def skip_entry(name: str) -> EntryReader | None:  # noqa: ARG001 - what takes a name
+    """Open no entry: their CRCs and sizes are checked all the same."""
+    return None
+
+
 class ContentWalk:
     """The walk, as one coroutine that is sent the blocks.
 
@@ -41,15 +53,19 @@ class ContentWalk:
     malice only lead to an error, because the central directory must agree with every entry.
 
     :param see: called with every name of the central directory
-    :param entities: count what the entity files hold
+    :param open_entry: called with the name of every entry; gives who reads it, or None
     :param max_ratio: how far an entry may inflate beyond :data:`RATIO_FREE`
     """
 
-    def __init__(self, see: Callable[[str], None], *, entities: bool, max_ratio: float) -> None:
-        self.entities: dict[str, int] = {}
-        self.unread: set[str] = set()
+    def __init__(
+        self,
+        see: Callable[[str], None],
+        *,
+        open_entry: Callable[[str], EntryReader | None] = skip_entry,
+        max_ratio: float = MAX_RATIO,
+    ) -> None:
         self._see = see
-        self._count_entities = entities
+        self._open_entry = open_entry
         self._max_ratio = max_ratio
         self._blocks = BlockReader()
         self._place = "before the first entry"
@@ -109,24 +125,23 @@ class ContentWalk:
         entry = zf.read_local(fixed, raw_name, extra)
         self._place = f"in entry {zf.shown(entry.name)}"
         self._refuse_again(entry)
-        file = entity_file(entry.name) if self._count_entities else None
-        counter = EntityCounter(file) if file else None
+        reader = self._open_entry(entry.name)
 
         signature = None
         if entry.method == zf.DEFLATED:
-            crc, packed, size = yield from self._inflate(entry, counter)
+            crc, packed, size = yield from self._inflate(entry, reader)
         elif entry.streamed and not entry.packed == entry.size > 0:
-            crc, size, signature = yield from self._search_end(counter)
+            crc, size, signature = yield from self._search_end(reader)
             packed = size
         else:
-            crc, size = yield from self._pass_stored(entry, counter)
+            crc, size = yield from self._pass_stored(entry, reader)
             packed = size
         if signature is None and entry.streamed:
             signature = yield from self._descriptor(entry, crc, packed, size)
         elif not entry.streamed:
             self._compare(entry, crc, packed, size)
-        if file and counter:
-            self._add(entry, file, counter)
+        if reader:
+            reader.finish()
         self._ledger.add(at, entry, crc, packed, size)
         return signature if signature is not None else (yield from self._blocks.take(4))
 
@@ -147,7 +162,7 @@ class ContentWalk:
                 "too-many-entries",
             )
 
-    def _pass_stored(self, entry: zf.Entry, counter: EntityCounter | None) -> Step[tuple[int, int]]:
+    def _pass_stored(self, entry: zf.Entry, reader: EntryReader | None) -> Step[tuple[int, int]]:
         if entry.packed != entry.size:
             raise DamagedZipError(
                 f"Entry {zf.shown(entry.name)} is stored, yet {entry.packed} bytes should become {entry.size}.",
@@ -158,11 +173,11 @@ class ContentWalk:
             piece = yield from self._blocks.some(left)
             left -= len(piece)
             crc = zlib.crc32(piece, crc)
-            if counter:
-                counter.feed(piece)
+            if reader:
+                reader.feed(piece)
         return crc, entry.size
 
-    def _inflate(self, entry: zf.Entry, counter: EntityCounter | None) -> Step[tuple[int, int, int]]:
+    def _inflate(self, entry: zf.Entry, reader: EntryReader | None) -> Step[tuple[int, int, int]]:
         inflater = zlib.decompressobj(-zlib.MAX_WBITS)
         crc = packed = size = 0
         most = _DEFLATED_FIRST  # small first: what lies behind the end of the data is copied back
@@ -188,8 +203,8 @@ class ContentWalk:
                 crc = zlib.crc32(plain, crc)
                 size += len(plain)
                 self._refuse_bomb(entry, packed - len(rest), size)
-                if counter:
-                    counter.feed(plain)
+                if reader:
+                    reader.feed(plain)
                 if inflater.eof or (not rest and len(plain) < _INFLATED):
                     break
         self._blocks.give_back(len(inflater.unused_data))
@@ -235,7 +250,7 @@ class ContentWalk:
             "size",
         )
 
-    def _search_end(self, counter: EntityCounter | None) -> Step[tuple[int, int, bytes]]:
+    def _search_end(self, reader: EntryReader | None) -> Step[tuple[int, int, bytes]]:
         """Find the end of a stored entry of unknown size; see the class for how and why."""
         crc = size = 0
         held = b""
@@ -252,32 +267,16 @@ class ContentWalk:
                     if not zf.is_descriptor(said, size + start, size + start):
                         continue
                     if zf.descriptor_crc(said) == zlib.crc32(view[:start], crc):
-                        if counter:
-                            counter.feed(view[:start])
+                        if reader:
+                            reader.feed(view[:start])
                         self._blocks.give_back(len(data) - match.end())
                         return zlib.crc32(view[:start], crc), size + start, match[0]
             done = max(0, len(data) - _HELD)
             crc = zlib.crc32(view[:done], crc)
             size += done
-            if counter:
-                counter.feed(view[:done])
+            if reader:
+                reader.feed(view[:done])
             held = data[done:]
-
-    def _add(self, entry: zf.Entry, file: EntityFile, counter: EntityCounter) -> None:
-        try:
-            count = counter.finish()
-        except ValueError as error:
-            # The bytes are whole: whatever the parser thinks of them, they are what the service has written.
-            if file.entity not in self.unread:
-                log.warning(
-                    "Entry %s cannot be read as JSON (%s): the backup is stored without a count of its %s.",
-                    zf.shown(entry.name),
-                    error,
-                    file.entity,
-                )
-            self.unread.add(file.entity)
-            return
-        self.entities[file.entity] = self.entities.get(file.entity, 0) + count
 
     def _directory(self, signature: bytes) -> Step[None]:
         offset = self._blocks.offset - 4
