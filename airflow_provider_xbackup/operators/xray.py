@@ -94,6 +94,10 @@ class XrayCreateBackupOperator(BaseOperator):
         self.xray_conn_id = xray_conn_id
         arguments.check_literals(self, self._checks)
 
+    def render_template(self, *args: Any, **kwargs: Any) -> Any:
+        """Render a template field; a secret that comes of it is refused."""
+        return arguments.without_secrets(self, super().render_template(*args, **kwargs))
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Ask for the backup, or find the job that an earlier try was granted.
 

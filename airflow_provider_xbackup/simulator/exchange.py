@@ -51,10 +51,14 @@ class Exchange:
         await self.run(send)
         self.tell_broken()
 
-    async def read_request(self) -> None:
+    async def read_request(self) -> bytes:
         """Take the request off the wire: a client still sending would see a reset in different ways."""
-        while (await self.receive()).get("more_body", False):
-            pass
+        body, more = b"", True
+        while more:
+            message = await self.receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        return body
 
     def tell_broken(self) -> None:
         """Tell the application, if it asked, that the client will not get its answer."""

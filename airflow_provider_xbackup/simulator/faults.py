@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import html
+import json
 import re
 import zlib
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Annotated, Literal
+from urllib.parse import quote
 
 from pydantic import Field, field_validator
 from starlette.types import Message, Scope
@@ -106,6 +111,37 @@ class HtmlFault(Fault):
         """Answer with the page."""
         headers = raw_headers({"content-type": "text/html; charset=utf-8"})
         await exchange.answer(self.status, self.body.encode(), headers)
+
+
+class EchoFault(Fault):
+    """An error that repeats the whole request, credentials included, as careless servers and proxies do.
+
+    :param status: HTTP status
+    :param form: how it is written
+    """
+
+    action: Literal["echo"] = "echo"
+    status: int = Field(default=400, ge=200, le=599)
+    form: Literal["json", "text", "url", "base64", "html"] = "json"
+
+    async def play(self, exchange: Exchange) -> None:
+        """Answer with what was asked."""
+        scope = exchange.scope
+        sent = (await exchange.read_request()).decode("utf-8", errors="replace")
+        target = f"{scope['path']}?{scope['query_string'].decode('latin-1')}"
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        request = f"{headers.pop('authorization', '')} {sent} {scope['method']} {target} {headers}"
+        content_type, write = _ECHOES[self.form]
+        await exchange.answer(self.status, write(request).encode(), raw_headers({"content-type": content_type}))
+
+
+_ECHOES: dict[str, tuple[str, Callable[[str], str]]] = {
+    "json": ("application/json", lambda request: json.dumps({"error": f"Bad request: {request}"})),
+    "text": ("text/plain; charset=utf-8", lambda request: f"Bad request: {request}"),
+    "url": ("text/plain; charset=utf-8", lambda request: f"Bad request: {quote(request, safe='')}"),
+    "base64": ("text/plain; charset=utf-8", lambda request: base64.b64encode(request.encode()).decode()),
+    "html": ("text/html; charset=utf-8", lambda request: f"<!DOCTYPE html><pre>{html.escape(request)}</pre>"),
+}
 
 
 class RedirectFault(Fault):
@@ -354,6 +390,7 @@ class ReplaceFileFault(Fault):
 AnyFault = Annotated[
     StatusFault
     | HtmlFault
+    | EchoFault
     | RedirectFault
     | DelayFault
     | DropAnswerFault

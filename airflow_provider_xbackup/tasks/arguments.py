@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
 from airflow_provider_xbackup.exceptions import airflow_errors
@@ -13,6 +13,7 @@ from airflow_provider_xbackup.exceptions import airflow_errors
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator
 
+T = TypeVar("T")
 Checks = Mapping[str, Callable[[Any], object]]
 """For each argument the function that raises when its value cannot be meant."""
 
@@ -41,6 +42,30 @@ def check_all(task: BaseOperator, checks: Checks) -> None:
     :raises XBackupError: when one cannot be meant
     """
     _check(task, checks)
+
+
+def without_secrets(task: BaseOperator, rendered: T) -> T:
+    """Refuse a secret that a template became: Airflow stores rendered fields in plain text, for all to see.
+
+    Called from an operator's ``render_template``, which is before that.
+
+    :param task: the operator
+    :param rendered: what became of a template field, or of a part of it
+    :return: the same
+    :raises XBackupError: when it is or holds a private key, or a URL with a password
+    """
+    if isinstance(rendered, str):
+        from airflow_provider_xbackup.vault.encoding import refuse_private_key
+        from airflow_provider_xbackup.vault.url import refuse_password
+
+        with airflow_errors(f"Task {task.task_id!r}"):
+            refuse_private_key(rendered)
+            refuse_password(rendered)
+    elif isinstance(rendered, (list, tuple)):
+        # What another task returned comes in one piece.
+        for each in rendered:
+            without_secrets(task, each)
+    return rendered
 
 
 def is_literal(value: object) -> bool:

@@ -67,6 +67,10 @@ class XeniooToObjectStorageOperator(BaseOperator):
         self._interrupt = Interrupt()
         arguments.check_literals(self, self._checks)
 
+    def render_template(self, *args: Any, **kwargs: Any) -> Any:
+        """Render a template field; a secret that comes of it is refused."""
+        return arguments.without_secrets(self, super().render_template(*args, **kwargs))
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Take the backup and store it.
 

@@ -66,6 +66,10 @@ class XrayToObjectStorageOperator(BaseOperator):
         self._interrupt = Interrupt()
         arguments.check_literals(self, self._checks)
 
+    def render_template(self, *args: Any, **kwargs: Any) -> Any:
+        """Render a template field; a secret that comes of it is refused."""
+        return arguments.without_secrets(self, super().render_template(*args, **kwargs))
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Store the backup.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -102,11 +103,7 @@ def parse_recipients(encrypt_to: str | Iterable[str] | None) -> tuple[str, ...]:
 
 def _keys(recipients: Sequence[str]) -> list[pyrage.x25519.Recipient]:
     for key in recipients:
-        if key.upper().startswith("AGE-SECRET-KEY-"):
-            raise InvalidArgumentError(
-                "encrypt_to holds a private age key. Workers only need the public one (age1...); take the "
-                "private key out of the DAG, and make a new pair if others could read it."
-            )
+        refuse_private_key(key)
     try:
         import pyrage
     except ImportError:
@@ -116,14 +113,26 @@ def _keys(recipients: Sequence[str]) -> list[pyrage.x25519.Recipient]:
         ) from None
     keys = []
     for key in recipients:
-        try:
+        with contextlib.suppress(Exception):  # pyrage raises its own error for every key it cannot read
             keys.append(pyrage.x25519.Recipient.from_str(key))
-        except Exception:  # noqa: BLE001 - pyrage raises its own error for every key it cannot read
-            raise InvalidArgumentError(
-                f"encrypt_to holds {key[:8] + '...' if len(key) > 8 else key!r}, which is no age public key; "
-                "those begin with 'age1' and have 62 characters."
-            ) from None
+            continue
+        raise InvalidArgumentError(
+            f"encrypt_to holds {key[:8] + '...' if len(key) > 8 else key!r}, which is no age public key; "
+            "those begin with 'age1' and have 62 characters."
+        )
     return keys
+
+
+def refuse_private_key(text: str) -> None:
+    """Refuse a private age key where a public one belongs. The error does not repeat it.
+
+    :raises InvalidArgumentError: when the text holds one
+    """
+    if "AGE-SECRET-KEY-" in text.upper():
+        raise InvalidArgumentError(
+            "encrypt_to holds a private age key. Workers only need the public one (age1...); take the "
+            "private key out of the DAG, and make a new pair if others could read it."
+        )
 
 
 def _compress(blocks: Iterable[bytes]) -> Iterator[bytes]:

@@ -86,6 +86,15 @@ class VaultUrl:
         return f"{self.scheme}://{who}{self.bucket}" + (f"/{self.prefix}" if self.prefix else "")
 
 
+def refuse_password(text: str) -> None:
+    """Refuse a vault URL with a password in it. The error does not repeat it.
+
+    :raises InvalidArgumentError: when the text is one
+    """
+    if re.search(r"://[^/]*:.*@", text, re.DOTALL):
+        VaultUrl.parse(text)
+
+
 def _parse_text(text: str) -> VaultUrl:
     shown = _shown(text)
     if not text.strip():
