@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test faults lint docs lock clean
+.PHONY: demo test test-live faults lint docs lock clean
 
 $(READY): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
@@ -20,6 +20,9 @@ demo: $(READY)  ## the main job from nothing: both example DAGs into ./demo-vaul
 
 test: $(READY)  ## every test that needs no server of its own
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-live: $(READY)  ## the tests that kill and restart parts of a whole Airflow (about five minutes)
+	$(BIN)/python -m pytest -m live tests/live
 
 faults: $(READY)  ## every fault of docs/reliability.md, and what came of it
 	@$(BIN)/python scripts/faults.py

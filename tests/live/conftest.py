@@ -1,0 +1,98 @@
+"""Faults in a whole Airflow: real processes that are really killed. Run by ``make test-live``."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from live_deployment import Deployment, Run, wait_for
+from live_flows import Flows, Gate
+
+from airflow_provider_xbackup.simulator import Simulator, SimulatorSettings
+from airflow_provider_xbackup.vault import Vault
+
+HERE = Path(__file__).parent
+_SHOWN = 60
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of this folder, and keep them in one process: they share one Airflow."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.live)
+            item.add_marker(pytest.mark.xdist_group("live airflow"))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Show with a failed test what Airflow's processes and the test's tasks said last."""
+    outcome: Any = yield
+    report = outcome.get_result()
+    airflow = getattr(item, "funcargs", {}).get("airflow")
+    if not report.failed or not isinstance(airflow, Deployment):
+        return
+    logs = [*sorted(airflow.folder.glob("*.log")), *_task_logs(airflow.runs)]
+    for path in logs:
+        tail = "\n".join(path.read_text(errors="replace").splitlines()[-_SHOWN:])
+        report.sections.append((str(path.relative_to(airflow.folder)), tail))
+
+
+def _task_logs(runs: list[Run]) -> list[Path]:
+    folders = [run.airflow.folder / "logs" / f"dag_id={run.dag_id}" / f"run_id={run.run_id}" for run in runs]
+    return [path for folder in folders for path in sorted(folder.rglob("*.log"))]
+
+
+@pytest.fixture(scope="session")
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    # Whoever stops the tests from outside must not leave an Airflow behind.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with Deployment(tmp_path_factory.mktemp("airflow")).running() as running:
+            yield running
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def airflow(deployment: Deployment) -> Iterator[Deployment]:
+    """The Airflow that all tests share; what a test leaves running in it is ended."""
+    deployment.runs.clear()
+    yield deployment
+    for run in deployment.runs:
+        run.end()
+    wait_for("free workers", lambda: not deployment.call("GET", "/pools/default_pool")["occupied_slots"])
+
+
+@pytest.fixture
+def sim() -> Iterator[Simulator]:
+    """A simulator of the test's own, whose jobs end when the test says so."""
+    settings = SimulatorSettings()
+    settings.xray.job_seconds = 3600
+    for tenant in ("globex-client", "initech-client"):
+        settings.xray.tenants[tenant] = settings.xray.tenants["demo-client"].model_copy(deep=True)
+    with Simulator(settings) as running:
+        yield running
+
+
+@pytest.fixture
+def vault(tmp_path: Path) -> Vault:
+    return Vault.open((tmp_path / "vault").as_uri())
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Gate]:
+    folder = tmp_path / "gate"
+    folder.mkdir()
+    gate = Gate(folder)
+    yield gate
+    gate.open()
+
+
+@pytest.fixture
+def flows(airflow: Deployment, sim: Simulator, vault: Vault, gate: Gate) -> Flows:
+    return Flows(airflow, sim, vault, gate, f"acme{secrets.token_hex(3)}")

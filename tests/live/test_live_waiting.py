@@ -1,0 +1,94 @@
+"""Waiting holds no worker, and outlives whoever waits."""
+
+from __future__ import annotations
+
+from live_deployment import Deployment, is_alive, wait_for
+from live_flows import Flows, accepted, whole_backups
+
+from airflow_provider_xbackup.simulator import Simulator
+from airflow_provider_xbackup.vault import Vault
+
+
+def test_a_deferred_sensor_goes_on_when_the_triggerer_was_killed_and_started_again(
+    flows: Flows, airflow: Deployment, sim: Simulator, vault: Vault
+):
+    run = flows.tenant()
+    run.wait_for_task("wait", "deferred")
+    asked = wait_for("a question of the trigger", lambda: len(sim.journal.entries("/status")) > 1)
+
+    airflow.kill("triggerer")
+    sim.journal.clear()
+    airflow.start("triggerer")
+    asked = wait_for("a question of the next triggerer", lambda: sim.journal.entries("/status"))
+    sim.finish_jobs()
+
+    assert asked
+    assert run.wait_for_end() == "success"
+    assert run.task("wait")["try_number"] == 1
+    assert not sim.journal.entries("/backup", "POST")
+    assert len(whole_backups(vault)) == 1
+
+
+def test_a_sensor_cleared_while_it_is_deferred_waits_for_the_same_job(flows: Flows, sim: Simulator, vault: Vault):
+    run = flows.tenant()
+    run.wait_for_task("wait", "deferred")
+
+    run.clear("wait")
+    wait_for("the next try", lambda: run.task("wait")["try_number"] > 1)
+    run.wait_for_task("wait", "deferred")
+    sim.finish_jobs()
+
+    assert run.wait_for_end() == "success"
+    assert len(sim.journal.entries("/backup", "POST")) == 1
+    assert len(whole_backups(vault)) == 1
+
+
+def test_a_run_cleared_while_its_sensor_is_deferred_finds_its_job_again(
+    flows: Flows, sim: Simulator, vault: Vault
+):
+    run = flows.tenant()
+    run.wait_for_task("wait", "deferred")
+
+    run.clear()
+    wait_for("the next try", lambda: run.task("create")["try_number"] > 1)
+    run.wait_for_task("create", "success")
+    sim.finish_jobs()
+
+    assert run.wait_for_end() == "success"
+    assert len(sim.journal.entries("/backup", "POST")) == 1
+    assert len(whole_backups(vault)) == 1
+
+
+def test_a_tenant_waits_for_its_cooldown_without_a_worker_and_is_then_backed_up(
+    flows: Flows, airflow: Deployment, sim: Simulator, vault: Vault
+):
+    sim.settings.xray.cooldown_seconds = 15
+    sim.other_client_backup()
+    sim.settings.xray.job_seconds = 1
+    run = flows.tenant()
+
+    task = run.wait_for_task("create", "deferred")
+    wait_for("the end of the process", lambda: not is_alive(task["pid"]))
+    pool = airflow.call("GET", "/pools/default_pool")
+
+    assert (pool["running_slots"], pool["deferred_slots"]) == (0, 1)
+    assert run.wait_for_end() == "success"
+    assert len(accepted(sim)) == 1
+    assert len(whole_backups(vault)) == 1
+
+
+def test_a_bot_waits_for_its_hour_without_a_worker_and_is_then_backed_up(
+    flows: Flows, airflow: Deployment, sim: Simulator, vault: Vault
+):
+    sim.settings.xenioo.cooldown_seconds = 15
+    sim.settings.xenioo.throttled_retry_after = True
+    assert flows.bot().wait_for_end() == "success"
+    run = flows.bot()
+
+    task = run.wait_for_task("store", "deferred")
+    wait_for("the end of the process", lambda: not is_alive(task["pid"]))
+    pool = airflow.call("GET", "/pools/default_pool")
+
+    assert (pool["running_slots"], pool["deferred_slots"]) == (0, 1)
+    assert run.wait_for_end() == "success"
+    assert len(whole_backups(vault)) == 2
