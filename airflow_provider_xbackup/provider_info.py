@@ -85,7 +85,7 @@ def get_provider_info() -> dict[str, Any]:
             _modules("hooks", "XBackup Vault", "vault"),
         ],
         "operators": [_modules("operators", "Xray Cloud", "xray")],
-        "sensors": [_modules("sensors", "Xray Cloud", "xray")],
+        "sensors": [_modules("sensors", "Xray Cloud", "xray"), _modules("sensors", "XBackup Vault", "vault")],
         "triggers": [_modules("triggers", "Xray Cloud", "xray")],
         "transfers": [
             {

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 NAME = "list"
 HELP = "list the backups of a vault"
 
-_STYLES = {"ok": "green", "held": "green", "accepted": "green", "expired": "dim"}
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
@@ -89,7 +87,7 @@ def _write_table(backups: Catalog, url: str) -> None:
             text.cell(f"{backup.path.service}/{backup.path.account}"),
             text.cell(text.age(backup.instant)),
             text.cell(text.size(backup.manifest.stored_size)),
-            text.cell(backup.state, _STYLES.get(backup.state, "bold yellow")),
+            text.state(backup.state),
         )
     console = text.console()
     if number:

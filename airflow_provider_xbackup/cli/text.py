@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+_STYLES = {"ok": "green", "held": "green", "accepted": "green", "expired": "dim"}
 _UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
 
 
@@ -24,6 +25,11 @@ def cell(value: object, style: str = "") -> Text:
     from rich.text import Text
 
     return Text(safe(value), style=style, overflow="fold")
+
+
+def state(word: str) -> Text:
+    """Return the state of a backup for a table: good ones look calm, doubtful ones do not."""
+    return cell(word, _STYLES.get(word, "bold yellow"))
 
 
 def console() -> Console:

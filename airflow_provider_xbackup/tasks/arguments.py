@@ -103,6 +103,39 @@ def check_account(value: str | None) -> None:
         check(value)
 
 
+def check_accounts(value: object) -> None:
+    """Check a list of accounts, each written as ``xray/acme``.
+
+    :raises InvalidArgumentError: when one names no account
+    """
+    from airflow_provider_xbackup.vault.status import AccountName
+
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise InvalidArgumentError(f"expect must be a list of accounts such as ['xray/acme'] and is {value!r}.")
+    for name in value:
+        AccountName.parse(name)
+
+
+def check_service(value: str | None) -> None:
+    """Check a service's name; None stands for all.
+
+    :raises InvalidArgumentError: when it is not known
+    """
+    from airflow_provider_xbackup.vault.layout import check_service as check
+
+    if value is not None:
+        check(value)
+
+
+def check_rpo(value: object) -> None:
+    """Check how old a backup may be; None stands for any age.
+
+    :raises InvalidArgumentError: when it is no duration
+    """
+    if value is not None:
+        _check_above_zero("rpo", value)
+
+
 def check_recipients(value: object) -> None:
     """Check the keys to encrypt to.
 

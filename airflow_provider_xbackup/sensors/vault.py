@@ -1,0 +1,121 @@
+"""Watching over the age of backups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import (
+    AirflowSensorTimeout,
+    BaseSensorOperator,
+    PokeReturnValue,
+)
+
+from airflow_provider_xbackup.exceptions import XBackupSensorTimeout, airflow_errors
+from airflow_provider_xbackup.tasks import arguments
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
+
+    from airflow_provider_xbackup.vault.catalog import Finding
+
+
+class BackupFreshnessSensor(BaseSensorOperator):
+    """Wait until every account has the backups it was promised, and fail when they do not come.
+
+    Succeeds as soon as no backup is missing, late or doubtful; otherwise its timeout ends it, with one line
+    for each account that is not as promised. With ``timeout=0`` it asks once: an alarm for a DAG that runs
+    by the clock. Reads the vault only, never a vendor. Returns the age in seconds of the newest whole backup
+    of every account, by ``service/account``.
+
+    :param vault: the vault: ``file:///path``, ``s3://[conn_id@]bucket/prefix`` …
+    :param rpo: how old the newest whole backup of an account may be
+    :param verified_rpo: how old the newest verified backup of an account may be; None for any age
+    :param expect: accounts that must have a backup, such as ``xray/acme``; all others in the vault are
+        looked at as well
+    :param service: look at this service only
+    :param account: look at this account only
+    :param poke_interval: seconds between two looks
+    :param timeout: seconds after which the wait ends with AirflowSensorTimeout
+    """
+
+    template_fields: Sequence[str] = ("vault", "expect", "service", "account")
+    ui_color = "#e8e0f3"
+
+    def __init__(
+        self,
+        *,
+        vault: str | ObjectStoragePath,
+        rpo: timedelta,
+        verified_rpo: timedelta | None = None,
+        expect: Sequence[str] = (),
+        service: str | None = None,
+        account: str | None = None,
+        poke_interval: timedelta | float = 300,
+        timeout: timedelta | float = timedelta(hours=1),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
+        self.vault = vault
+        self.rpo = rpo
+        self.verified_rpo = verified_rpo
+        self.expect = expect
+        self.service = service
+        self.account = account
+        arguments.check_literals(self, self._checks)
+        self._late: tuple[Finding, ...] = ()
+
+    def execute(self, context: Context) -> Any:
+        """Wait for the backups.
+
+        :return: the age of the newest whole backup of every account, in seconds
+        :raises XBackupSensorTimeout: when the time is over and something is still not as promised
+        """
+        arguments.check_all(self, self._checks)
+        try:
+            return super().execute(context)
+        except AirflowSensorTimeout:
+            told = " ".join(finding.text for finding in self._late)
+            raise XBackupSensorTimeout(
+                f"The vault {self.vault} is not as promised: {told} `xbackup status` shows all accounts."
+            ) from None
+
+    def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002
+        """Look once.
+
+        :return: whether all is as promised
+        :raises XBackupError: when the vault cannot be read
+        """
+        from airflow_provider_xbackup.hooks.vault import VaultHook
+        from airflow_provider_xbackup.vault.checks import is_verified
+        from airflow_provider_xbackup.vault.status import AccountName, Promise, judge, survey
+
+        now = datetime.now(UTC)
+        with airflow_errors(f"The vault {self.vault}"):
+            promise = Promise(
+                frozenset(AccountName.parse(name) for name in self.expect), self.rpo, self.verified_rpo
+            )
+            vault = VaultHook(self.vault).vault
+            backups = vault.backups(self.service, self.account)
+            accounts = survey(backups, lambda backup: is_verified(vault.store, backup, now), promise.accounts)
+        self._late = (*judge(accounts, promise, now), *backups.findings)
+        for finding in self._late:
+            self.log.warning("%s: %s", finding.code, finding.text)
+        ages = {
+            str(account.name): (now - account.newest.instant).total_seconds()
+            for account in accounts
+            if account.newest is not None
+        }
+        return PokeReturnValue(is_done=not self._late, xcom_value=ages)
+
+    @property
+    def _checks(self) -> arguments.Checks:
+        return {
+            "vault": arguments.check_vault,
+            "rpo": arguments.check_rpo,
+            "verified_rpo": arguments.check_rpo,
+            "expect": arguments.check_accounts,
+            "service": arguments.check_service,
+            "account": arguments.check_account,
+        }

@@ -1,0 +1,200 @@
+"""How old the backups of every account are, and what somebody on call has to know about them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from airflow_provider_xbackup.errors import InvalidArgumentError
+from airflow_provider_xbackup.vault import layout
+from airflow_provider_xbackup.vault.catalog import Backup, Finding
+
+#: What can be gone back to. A suspect is no such thing before somebody accepted it.
+_RELIABLE = ("ok", "held", "accepted")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class AccountName:
+    """What identifies an account in a vault.
+
+    :param service: ``xray`` or ``xenioo``
+    :param account: the account's name
+    """
+
+    service: str
+    account: str
+
+    @classmethod
+    def parse(cls, text: str) -> AccountName:
+        """Read ``xray/acme``.
+
+        :raises InvalidArgumentError: when it is no service and account
+        """
+        service, slash, account = str(text).partition("/")
+        if not slash:
+            raise InvalidArgumentError(
+                f"{text!r} names no account: write the service and the account, such as xray/acme."
+            )
+        return cls(layout.check_service(service), layout.check_account(account))
+
+    def __str__(self) -> str:
+        return f"{self.service}/{self.account}"
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """How new backups have to be, and whose there must be.
+
+    :param accounts: accounts that must have a backup
+    :param rpo: how old the newest whole backup of an account may be; None for any age
+    :param verified_rpo: how old the newest verified backup of an account may be; None for any age
+    """
+
+    accounts: Collection[AccountName] = ()
+    rpo: timedelta | None = None
+    verified_rpo: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountStatus:
+    """What a vault holds of one account, expired backups left out.
+
+    :param name: the account
+    :param newest: the newest whole backup that can be gone back to, None where there is none
+    :param verified: the newest of those that is verified
+    :param oldest: the oldest backup that can be gone back to
+    :param last: the newest backup at all, whatever is wrong with it
+    :param number: how many backups there are
+    :param stored_size: bytes of all of them
+    """
+
+    name: AccountName
+    newest: Backup | None = None
+    verified: Backup | None = None
+    oldest: Backup | None = None
+    last: Backup | None = None
+    number: int = 0
+    stored_size: int = 0
+
+
+def survey(
+    backups: Iterable[Backup], is_verified: Callable[[Backup], bool], accounts: Collection[AccountName] = ()
+) -> list[AccountStatus]:
+    """Sum up what a vault holds, account by account; memory does not grow with the number of backups.
+
+    A partial backup counts when the full one it builds on can be gone back to, or when its author chose
+    another instant than a full's.
+
+    :param backups: the vault's backups, newest first
+    :param is_verified: tells whether one is verified
+    :param accounts: accounts to tell of even when they have no backup
+    :return: the accounts, sorted
+    """
+    found = {name: _Account(name) for name in accounts}
+    for backup in backups:
+        if not backup.tombstoned:
+            name = AccountName(backup.path.service, backup.path.account)
+            found.setdefault(name, _Account(name)).see(backup, is_verified)
+    return [found[name].status() for name in sorted(found)]
+
+
+def judge(accounts: Iterable[AccountStatus], promise: Promise, now: datetime) -> Iterator[Finding]:
+    """Say what is not as it was promised.
+
+    The codes: ``empty`` (no backup of anybody, and nobody is expected: whoever looks at nothing must not
+    hear that all is well), ``absent`` (no backup of an account), ``late``, ``unverified`` (the newest
+    verified one is too old or missing), ``suspect`` and ``incomplete`` (the newest backup is). The path of a
+    finding is the account.
+
+    :param accounts: what was found, see :func:`survey`
+    :param promise: what was promised
+    :param now: what the time is
+    :return: the findings, account by account
+    """
+    nobody = True
+    for status in accounts:
+        nobody = False
+        yield from _judge_account(status, promise, now)
+    if nobody:
+        yield Finding("empty", "", "There is no backup at all. Check the vault's URL and the filters.")
+
+
+def _judge_account(status: AccountStatus, promise: Promise, now: datetime) -> Iterator[Finding]:
+    where = str(status.name)
+    last = status.last
+    if last is None:
+        yield Finding("absent", where, f"{where} has no backup in this vault, though one is expected.")
+        return
+    if promise.rpo is not None:
+        yield from _judge_age("late", "whole", status.newest, promise.rpo, where, now)
+    if promise.verified_rpo is not None:
+        yield from _judge_age("unverified", "verified", status.verified, promise.verified_rpo, where, now)
+    if last.state in ("suspect", "incomplete"):
+        reasons = " ".join(last.manifest.condition.reasons)
+        yield Finding(last.state, where, f"{where}: the newest backup {last.backup_id} is {last.state}. {reasons}")
+
+
+def _judge_age(
+    code: str, noun: str, backup: Backup | None, allowed: timedelta, where: str, now: datetime
+) -> Iterator[Finding]:
+    if backup is None:
+        yield Finding(code, where, f"{where} has no {noun} backup; one every {_hours(allowed)} is promised.")
+    elif now - backup.instant > allowed:
+        age = _hours(now - backup.instant)
+        yield Finding(
+            code,
+            where,
+            f"{where}: the last {noun} backup {backup.backup_id} is {age} old; one every {_hours(allowed)} is "
+            "promised.",
+        )
+
+
+def _hours(duration: timedelta) -> str:
+    minutes = int(duration.total_seconds()) // 60
+    if minutes < 120:
+        return f"{minutes} min"
+    hours = minutes // 60
+    return f"{hours} h" if hours < 72 else f"{hours // 24} d"
+
+
+@dataclass(slots=True)
+class _Account:
+    """One account while its backups pass, newest first."""
+
+    name: AccountName
+    newest: Backup | None = None
+    verified: Backup | None = None
+    oldest: Backup | None = None
+    last: Backup | None = None
+    number: int = 0
+    stored_size: int = 0
+    #: Partial backups by the full one they build on, until that one comes.
+    waiting: dict[str, list[Backup]] = field(default_factory=dict)
+
+    def see(self, backup: Backup, is_verified: Callable[[Backup], bool]) -> None:
+        self.number += 1
+        self.stored_size += backup.manifest.stored_size
+        if backup.in_future:
+            return
+        self.last = self.last or backup
+        if backup.state not in _RELIABLE:
+            return
+        if backup.manifest.base is not None:
+            self.waiting.setdefault(backup.manifest.base, []).append(backup)
+            return
+        for restorable in (*self.waiting.pop(backup.backup_id, ()), backup):
+            self._count(restorable, is_verified)
+
+    def _count(self, backup: Backup, is_verified: Callable[[Backup], bool]) -> None:
+        if self.newest is None or backup.instant > self.newest.instant:
+            self.newest = backup
+        if self.oldest is None or backup.instant < self.oldest.instant:
+            self.oldest = backup
+        if (self.verified is None or backup.instant > self.verified.instant) and is_verified(backup):
+            self.verified = backup
+
+    def status(self) -> AccountStatus:
+        return AccountStatus(
+            self.name, self.newest, self.verified, self.oldest, self.last, self.number, self.stored_size
+        )
