@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import psutil
 import pytest
 from live_deployment import Run, kill_all, wait_for
-from live_flows import BOTS, Flows, Gate, accepted, objects, whole_backups
+from live_flows import BOTS, TENANTS, Flows, Gate, accepted, objects, whole_backups
 
 from airflow_provider_xbackup.simulator import Simulator
 from airflow_provider_xbackup.vault import Vault
@@ -94,11 +94,14 @@ def test_a_transfer_killed_on_its_way_is_retried_with_the_same_job(flows: Flows,
     assert len(whole_backups(vault)) == 1
 
 
-def test_mapped_flows_cleared_as_a_whole_ask_each_tenant_and_each_bot_once(
+def test_mapped_flows_killed_and_cleared_as_a_whole_ask_each_tenant_and_each_bot_once(
     flows: Flows, sim: Simulator, vault: Vault
 ):
     sim.settings.xray.job_seconds = 1
+    sim.add_fault(action="stall", path="/_storage/", after_bytes=1000, times=len(TENANTS))
     run = flows.many()
+    wait_for("the transfers", lambda: len(sim.journal.entries("/_storage/…")) == len(TENANTS))
+    kill_all({task["pid"] for task in run.tasks() if task["task_id"] == "xray_backup.store"})
     assert run.wait_for_end() == "success"
     stored = objects(vault)
 
