@@ -96,7 +96,7 @@ class LocalStore(Store):
 
     def leftovers(self, prefix: str) -> Iterator[Leftover]:
         """Find temporary files and empty folders; see :meth:`Store.leftovers`."""
-        walk = self._walk(prefix, ())
+        walk = self._walk(prefix)
         while (leftover := self._do("list", prefix, lambda: next(walk, None))) is not None:
             yield leftover
 
@@ -122,23 +122,21 @@ class LocalStore(Store):
             raise
         return True
 
-    def _walk(self, path: str, above: tuple[tuple[int, int], ...]) -> Iterator[Leftover]:
-        """Walk down a folder, as obstore's listing does: links are followed, unless in a circle."""
+    def _walk(self, path: str) -> Iterator[Leftover]:
+        """Walk down a folder, links included, as obstore's listing does."""
         folder = self.root / path
         try:
             found = folder.stat()
             entries = os.scandir(folder)
         except (FileNotFoundError, NotADirectoryError):
             return
-        identity = (found.st_dev, found.st_ino)
         empty = True
         with entries:
             for entry in entries:
                 empty = False
                 below = f"{path}/{entry.name}"
                 if entry.is_dir():
-                    if identity not in above:
-                        yield from self._walk(below, (*above, identity))
+                    yield from self._walk(below)
                 elif match := _TEMPORARY.fullmatch(below):
                     with contextlib.suppress(FileNotFoundError):
                         stat = entry.stat()
