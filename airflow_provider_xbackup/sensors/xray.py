@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
+    AirflowSensorTimeout,
     AirflowSkipException,
     BaseSensorOperator,
     PokeReturnValue,
@@ -88,7 +89,13 @@ class XrayBackupSensor(BaseSensorOperator):
             self.log.info("Job %s is known to be done.", self._job.job_id)
             return self._job.to_dict()
         if not self.deferrable:
-            return super().execute(context)
+            try:
+                return super().execute(context)
+            except AirflowSensorTimeout:
+                from airflow_provider_xbackup.triggers.xray import too_late
+
+                # Airflow's own words name neither tenant nor job.
+                raise XBackupSensorTimeout(too_late(self._about, self._job.job_id)) from None
         started = time.time()
         # A job that is done already must not pay for a deferral, which the scheduler could trip over.
         try:
@@ -129,7 +136,7 @@ class XrayBackupSensor(BaseSensorOperator):
             self._outage.bear(error)
             return PokeReturnValue(is_done=False)
         self._outage.over()
-        with airflow_errors(account_label("Xray", self._account, self.xray_conn_id)):
+        with airflow_errors(self._about):
             done = is_done(status, job.job_id)
         self.log.info("Xray says of job %s: %s", job.job_id, status)
         if not done:
@@ -147,7 +154,7 @@ class XrayBackupSensor(BaseSensorOperator):
         """
         from airflow_provider_xbackup.services.instants import parse_instant
 
-        about = account_label("Xray", self._account, self.xray_conn_id)
+        about = self._about
         values = event if isinstance(event, dict) else {}
         status = values.get("status")
         message = str(values.get("message") or f"{about}: the wait for job {self._job.job_id} ended: {status}.")
@@ -179,6 +186,10 @@ class XrayBackupSensor(BaseSensorOperator):
     @property
     def _account(self) -> str:
         return self.account or self.xray_conn_id
+
+    @property
+    def _about(self) -> str:
+        return account_label("Xray", self._account, self.xray_conn_id)
 
     @property
     def _checks(self) -> arguments.Checks:

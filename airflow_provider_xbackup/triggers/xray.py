@@ -15,6 +15,18 @@ from airflow_provider_xbackup.hooks.xray import XrayHook
 from airflow_provider_xbackup.tasks.outage import Outage
 
 
+def too_late(about: str, job_id: str) -> str:
+    """Say that the wait for a job is over, in the same words poked and deferred.
+
+    :param about: whom it concerns
+    :param job_id: the job
+    """
+    return (
+        f"{about}: backup job {job_id} was not done in time. It may still end: clear this sensor to go on "
+        "waiting, or give it a longer timeout."
+    )
+
+
 class XrayBackupTrigger(BaseTrigger):
     """Poll a backup job until it is done, failed, or too late.
 
@@ -93,8 +105,7 @@ class XrayBackupTrigger(BaseTrigger):
         return {
             "status": "timeout",
             "job_id": self.job_id,
-            "message": f"{about}: backup job {self.job_id} was not done in time. It may still end: clear this "
-            "sensor to go on waiting, or give it a longer timeout.",
+            "message": too_late(about, self.job_id),
         }
 
     async def _finished_at(self, hook: XrayHook, outage: Outage) -> Any:
@@ -113,9 +124,17 @@ class XrayBackupTrigger(BaseTrigger):
         return status.at if is_done(status, self.job_id) else None
 
     def _pauses(self) -> Iterator[float]:
-        """Yield the seconds before each question until the deadline: few at first, for small tenants' sake."""
+        """Yield the seconds before each question until the deadline: few at first, for small tenants' sake.
+
+        There is one question at least: the deadline may have passed, and the job ended, while the triggerer was
+        down.
+        """
         pause = min(2.0, self.poll_interval)
-        while (left := self.deadline - time.time()) > 0:
+        left = max(0.0, self.deadline - time.time())
+        while True:
             # Spread, so that many triggers of one tenant do not ask at the same instant.
             yield min(left, pause * random.uniform(0.9, 1.1))  # noqa: S311 - no secret depends on it
             pause = min(2 * pause, self.poll_interval)
+            left = self.deadline - time.time()
+            if left <= 0:
+                return

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
+import socket
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -9,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.exceptions import AirflowRescheduleException
 from airflow.providers.common.compat.sdk import (
     AirflowFailException,
     AirflowSensorTimeout,
@@ -48,7 +51,8 @@ def defer(task: XrayBackupSensor) -> Any:
         return [event async for event in trigger.run()]
 
     (event,) = asyncio.run(events())
-    return task.execute_complete(make_context(), event.payload)
+    # As Airflow's worker does: it turns failures and timeouts into a skip where the sensor fails softly.
+    return task.resume_execution("execute_complete", {"event": event.payload}, make_context())
 
 
 both_ways = pytest.mark.parametrize("wait", [pytest.param(poke, id="poked"), pytest.param(defer, id="deferred")])
@@ -180,6 +184,97 @@ def test_an_answer_in_between_ends_an_outage(
 
 
 @both_ways
+@pytest.mark.parametrize(
+    ("minutes", "borne"), [pytest.param(10, True, id="longer"), pytest.param(1, False, id="shorter")]
+)
+def test_an_outage_is_borne_for_as_long_as_the_user_says(
+    wait: Wait,
+    sim: Simulator,
+    job: Job,
+    ends: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    minutes: int,
+    borne: bool,
+):
+    passed = itertools.count()
+    monkeypatch.setattr(outage, "time", SimpleNamespace(time=lambda: 60.0 * next(passed)))
+    ends(action="html", status=200, times=5)  # a minute from one to the next
+    task = sensor(job, outage_tolerance=timedelta(minutes=minutes))
+
+    if borne:
+        assert wait(task)["finished_at"]
+    else:
+        with pytest.raises(XBackupFailError, match=r"acme.*gone on for 1 minutes"):
+            wait(task)
+
+
+def test_a_rescheduled_sensor_bears_an_outage_until_its_timeout(sim: Simulator, job: Job):
+    sim.add_fault(path=STATUS, action="html", status=200, times=None)
+    context = make_context()
+    context["ti"].get_first_reschedule_date = lambda _: None
+
+    with pytest.raises(AirflowRescheduleException):
+        sensor(job, mode="reschedule", outage_tolerance=0).execute(context)
+
+
+@both_ways
+def test_a_service_that_does_not_answer_at_all_is_borne(
+    wait: Wait, sim: Simulator, job: Job, connect: Any, ends: Callable[..., None]
+):
+    fields = {"host": sim.url, "login": "demo-client", "password": "demo-secret"}
+    connect("hasty", conn_type="xray", **fields, extra='{"read_timeout": 0.1}')
+    ends(action="stall", seconds=60, times=7)
+
+    assert wait(sensor(job, xray_conn_id="hasty"))["finished_at"]
+
+
+@both_ways
+def test_a_service_that_is_not_there_fails_after_the_tolerance(wait: Wait, sim: Simulator, job: Job, connect: Any):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        connect(
+            "away",
+            conn_type="xray",
+            host=f"http://127.0.0.1:{nobody.getsockname()[1]}",
+            login="demo-client",
+            password="demo-secret",
+        )
+
+        with pytest.raises(XBackupFailError, match=r"away.*could not be reached.*gone on"):
+            wait(sensor(job, xray_conn_id="away", outage_tolerance=0))
+
+
+@both_ways
+def test_progress_that_goes_backwards_or_is_none_disturbs_nobody(
+    wait: Wait, sim: Simulator, job: Job, ends: Callable[..., None]
+):
+    for progress in ('"90%"', '"10%"', '"-5%"', '"900%"', '"soon"', "null", "[]", "1e400"):
+        sim.add_fault(path=STATUS, **WORKING, body=f'{{"status": "working", "progressValue": {progress}}}')
+    ends()
+
+    assert wait(sensor(job))["finished_at"]
+
+
+@both_ways
+def test_a_token_that_expires_is_renewed_once(wait: Wait, sim: Simulator, job: Job, ends: Callable[..., None]):
+    ends(**WORKING, body='{"status": "working"}')
+    sim.revoke_tokens()
+    sim.journal.clear()
+
+    wait(sensor(job))
+
+    assert len(sim.journal.entries(path="/authenticate")) == 1
+
+
+@both_ways
+def test_a_job_the_service_forgot_says_what_to_do(wait: Wait, job: Job, play: Any):
+    play({"action": "status", "status": 404, "body": '{"error": "job not found."}'})
+
+    with pytest.raises(XBackupFailError, match="clear the creating task to ask for a new backup"):
+        wait(sensor(job))
+
+
+@both_ways
 def test_a_job_that_never_ends_ends_with_a_sensor_timeout(wait: Wait, job: Job):
     with pytest.raises(AirflowSensorTimeout):
         wait(sensor(job, timeout=0.2))
@@ -202,19 +297,61 @@ def test_a_soft_failing_sensor_skips_where_it_would_fail(
         wait(sensor(job, soft_fail=True))
 
 
-def test_a_soft_failing_sensor_skips_when_its_time_is_over(job: Job):
-    with pytest.raises(AirflowSkipException):
-        poke(sensor(job, timeout=0.2, soft_fail=True))
+ENDINGS = [
+    pytest.param(
+        {"action": "status", "status": 404, "body": '{"error": "job not found."}'},
+        {},
+        XBackupFailError,
+        id="unknown job",
+    ),
+    pytest.param({**WORKING, "body": '{"status": "failed"}'}, {}, XBackupFailError, id="failed job"),
+    pytest.param({"action": "status", "status": 401, "body": "no"}, {}, XBackupFailError, id="refused key"),
+    pytest.param({"action": "status", "status": 503}, {"outage_tolerance": 0}, XBackupFailError, id="outage"),
+    pytest.param({"action": "reset"}, {"outage_tolerance": 0}, XBackupFailError, id="connection lost"),
+    pytest.param({"action": "html", "status": 200}, {"outage_tolerance": 0}, XBackupFailError, id="a page"),
+    pytest.param(
+        {**WORKING, "body": '{"status": "polishing"}'}, {"timeout": 0.3}, XBackupSensorTimeout, id="no end"
+    ),
+]
 
 
-def test_what_a_trigger_reports_is_softened_by_airflow_as_it_softens_failures_and_timeouts(job: Job):
-    """Airflow's ``resume_execution`` turns just these two into a skip."""
-    task = sensor(job, soft_fail=True)
+@pytest.fixture
+def play(sim: Simulator) -> Callable[[dict[str, Any]], None]:
+    """Let the first question find the job running, so that a deferrable sensor defers; the others meet the fault."""
+
+    def play(fault: dict[str, Any]) -> None:
+        sim.clear_faults()
+        sim.add_fault(path=STATUS, **WORKING, body='{"status": "working"}')
+        sim.add_fault(path=STATUS, **fault, times=None)
+
+    return play
+
+
+@pytest.mark.parametrize(("fault", "arguments", "error"), ENDINGS)
+def test_poked_and_deferred_a_wait_ends_in_the_same_error_and_the_same_words(
+    job: Job, play: Any, fault: dict[str, Any], arguments: dict[str, Any], error: type[XBackupError]
+):
+    ends = []
+    for wait in (poke, defer):
+        play(fault)
+        with pytest.raises(error) as ended:
+            wait(sensor(job, account="tenant", **arguments))
+        # What a broken connection is called is its library's affair.
+        ends.append((type(ended.value), re.sub(r"broke: \w+", "broke", str(ended.value))))
+
+    assert ends[0] == ends[1]
+    assert "tenant" in ends[0][1]
+
+
+@both_ways
+@pytest.mark.parametrize(("fault", "arguments", "error"), ENDINGS)
+def test_a_soft_failing_sensor_skips_however_the_wait_ends(
+    wait: Wait, job: Job, play: Any, fault: dict[str, Any], arguments: dict[str, Any], error: Any
+):
+    play(fault)
 
     with pytest.raises(AirflowSkipException):
-        task.resume_execution("execute_complete", {"event": {"status": "timeout"}}, make_context())
-    with pytest.raises(AirflowSkipException):
-        task.resume_execution("execute_complete", {"event": {"status": "error"}}, make_context())
+        wait(sensor(job, **arguments, soft_fail=True))
 
 
 def test_a_job_that_is_done_already_does_not_defer(job: Job, ends: Callable[..., None]):

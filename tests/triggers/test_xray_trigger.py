@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -93,6 +95,96 @@ async def test_a_deadline_that_has_passed_while_the_triggerer_was_down_is_a_time
     (event,) = await events(trigger(running, deadline=time.time() - 10))
 
     assert event["status"] == "timeout"
+
+
+async def test_a_job_that_ended_while_the_triggerer_was_down_is_found_after_the_deadline(
+    sim: Simulator, done: str
+):
+    (event,) = await events(trigger(done, deadline=time.time() - 10))
+
+    assert (event["status"], event["seen_running"]) == ("success", False)
+
+
+IN_A_NEW_PROCESS = """
+import asyncio, json, sys
+from importlib import import_module
+
+path, arguments = json.load(sys.stdin)
+module, _, name = path.rpartition(".")
+trigger = getattr(import_module(module), name)(**arguments)
+
+async def run():
+    async for event in trigger.run():
+        print("EVENT", json.dumps(event.payload), "DEADLINE", trigger.deadline)
+
+asyncio.run(run())
+"""
+
+
+def in_a_new_process(one: XrayBackupTrigger) -> tuple[dict[str, Any], float]:
+    """Run a trigger as another triggerer does, which knows no more of it than what Airflow's database holds."""
+    stored = json.dumps(one.serialize())
+    ran = subprocess.run(
+        [sys.executable, "-c", IN_A_NEW_PROCESS],
+        input=stored,
+        text=True,
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    (line,) = [line for line in ran.stdout.splitlines() if line.startswith("EVENT ")]
+    event, deadline = line.removeprefix("EVENT ").split(" DEADLINE ")
+    return json.loads(event), float(deadline)
+
+
+async def test_another_triggerer_goes_on_with_the_wait_of_one_that_died(sim: Simulator, running: str):
+    one = trigger(running)
+    died = asyncio.create_task(events(one))
+    while not sim.journal.entries(path="/status"):  # noqa: ASYNC110 - the journal has no event to await
+        await asyncio.sleep(0.01)
+    died.cancel()
+    sim.finish_jobs()
+
+    event, deadline = await asyncio.to_thread(in_a_new_process, one)
+
+    assert (event["status"], event["job_id"]) == ("success", running)
+    assert deadline == one.deadline
+    # It has not seen the job run, so the end of the job is not claimed to be known.
+    assert event["seen_running"] is False
+
+
+async def test_another_triggerer_keeps_the_deadline_of_one_that_died(sim: Simulator, running: str):
+    one = trigger(running, deadline=time.time() + 0.1)
+
+    event, deadline = await asyncio.to_thread(in_a_new_process, one)
+
+    assert event["status"] == "timeout"
+    assert deadline == one.deadline
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(None, id="success"),
+        pytest.param({"action": "status", "status": 401}, id="refused"),
+        pytest.param({"action": "status", "status": 404, "body": '{"error": "job not found."}'}, id="unknown"),
+        pytest.param({"action": "status", "status": 503}, id="outage"),
+        pytest.param({"action": "reset"}, id="connection lost"),
+        pytest.param({"action": "html", "status": 403}, id="a page"),
+        pytest.param({"action": "status", "status": 200, "body": "hello"}, id="unreadable"),
+    ],
+)
+async def test_no_event_holds_a_secret(sim: Simulator, done: str, fault: dict[str, Any] | None):
+    from airflow_provider_xbackup.http import tokens
+
+    if fault is not None:
+        sim.add_fault(path=STATUS, **fault, times=None)
+    known = {"demo-secret", "demo-client", *(token.value for token in tokens._cache.values())}
+    assert len(known) > 2
+
+    (event,) = await events(trigger(done, outage_tolerance=0.0))
+
+    assert not [secret for secret in known if secret in json.dumps(event)]
 
 
 async def test_a_failed_job_is_an_error_event(sim: Simulator, running: str):
