@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow_provider_xbackup.vault.catalog import Backup, Catalog
     from airflow_provider_xbackup.vault.manifest import Manifest
+    from airflow_provider_xbackup.vault.plan import RetentionPlan
+    from airflow_provider_xbackup.vault.retention import RetentionPolicy
     from airflow_provider_xbackup.vault.url import VaultUrl
     from airflow_provider_xbackup.vault.vault import Draft, Vault
 
-__all__ = ["Backup", "Catalog", "Draft", "Manifest", "Vault", "VaultUrl"]
+__all__ = ["Backup", "Catalog", "Draft", "Manifest", "RetentionPlan", "RetentionPolicy", "Vault", "VaultUrl"]
 
 #: Where each name lives; imported when it is first used, since pydantic is not cheap.
 _HOMES = {
@@ -19,6 +21,8 @@ _HOMES = {
     "Catalog": "catalog",
     "Draft": "vault",
     "Manifest": "manifest",
+    "RetentionPlan": "plan",
+    "RetentionPolicy": "retention",
     "Vault": "vault",
     "VaultUrl": "url",
 }
