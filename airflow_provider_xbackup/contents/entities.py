@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import NamedTuple
 
 import ijson
@@ -61,6 +61,11 @@ def entity_file(name: str) -> EntityFile | None:
     return EntityFile(_SPELLINGS.get(match[1].lower(), match[1]), match[2])
 
 
+def cut_digits(text: str) -> str:
+    """Cut long runs of digits down as the counter does in what it reads, so that names can be compared."""
+    return _MANY_DIGITS.sub(_FEW_DIGITS, text.encode()).decode()
+
+
 class EntityCounter:
     """Counts the elements of the one top-level list of a JSON file that comes in pieces.
 
@@ -68,9 +73,12 @@ class EntityCounter:
     whether the bytes were damaged or the file was written that way.
 
     :param file: what the file is; a test repository may be one object instead of a list of them
+    :param listen: is told every event of the parser and its value; see :func:`cut_digits` for what is
+        missing from values
     """
 
-    def __init__(self, file: EntityFile) -> None:
+    def __init__(self, file: EntityFile, listen: Callable[[str, object], None] | None = None) -> None:
+        self._listen = listen
         self._one_object = file.entity == "testRepository"
         self._head = b""
         self._started = False
@@ -153,11 +161,14 @@ class EntityCounter:
     def _follow(self) -> Generator[None, tuple[str, object], None]:
         """Receive the events of the parser, one call each: this is the hot loop."""
         steps = _DEPTH
+        listen = self._listen
         depth = 0
         inside = 0
         while True:
-            event, _ = yield
+            event, value = yield
             self._event_seen = True
+            if listen is not None:
+                listen(event, value)
             step = steps.get(event, 0)
             depth += step
             if inside:

@@ -1,0 +1,190 @@
+"""How entities refer to each other: a test set to its tests, a step to its attachments.
+
+The vendor documents neither the fields nor their values. So every form that was seen or can be expected is
+read, and where nothing of a kind can be found again, that tells of the form and not of a loss.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, Self
+
+from airflow_provider_xbackup.contents.entities import EntityFile, cut_digits
+
+Kind = Literal["test", "attachment"]
+KINDS: tuple[Kind, ...] = ("test", "attachment")
+
+_IDS = ("id", "issueId", "testId", "issueid", "testIssueId")
+_GROUPS = ("testSets", "testPlans", "testRepository")
+_TESTS = ("tests", "testIds", "testIssueIds")
+_BATCH = 1000
+#: What sqlite keeps in memory, in KiB; the rest goes to a temporary file that has no name.
+_CACHE = 8 * 1024
+_EXAMPLES = 3
+_LIST = "[]"
+#: Where values lie that can be the name of something.
+_ENDS = frozenset((*_IDS, "key", _LIST))
+#: No id is longer; whatever is, is compared by its beginning.
+_LONGEST_NAME = 200
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """What became of all references of one kind.
+
+    :param kind: what is referred to
+    :param known: names under which such things are there
+    :param named: different names that are referred to
+    :param missing: those of them that are not there
+    :param examples: some of these, each with the entry that names it
+    """
+
+    kind: Kind
+    known: int
+    named: int
+    missing: int
+    examples: tuple[tuple[str, str], ...]
+
+    @property
+    def recognised(self) -> bool:
+        """Whether at least one was found, so that the others can be expected to be found as well."""
+        return self.missing < self.named
+
+
+class ReferenceLedger:
+    """Notes what is there and what is referred to, in flat memory; used by one thread. To be closed."""
+
+    def __init__(self) -> None:
+        self._database = sqlite3.connect("", isolation_level=None)
+        self._database.execute("PRAGMA journal_mode = OFF")
+        self._database.execute(f"PRAGMA cache_size = -{_CACHE}")
+        for table in ("known", "named"):
+            self._database.execute(
+                f"CREATE TABLE {table} (kind TEXT, name TEXT, place TEXT, PRIMARY KEY (kind, name)) WITHOUT ROWID"
+            )
+        self._waiting: dict[str, list[tuple[str, str, str]]] = {"known": [], "named": []}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._database.close()
+
+    def know(self, kind: Kind, name: str, place: str) -> None:
+        """Note that something is there.
+
+        :param kind: what it is
+        :param name: a name others may use for it
+        :param place: the entry it is in
+        """
+        self._note("known", kind, name, place)
+
+    def name(self, kind: Kind, name: str, place: str) -> None:
+        """Note that something is referred to.
+
+        :param kind: what is referred to
+        :param name: the name that is used
+        :param place: the entry that uses it
+        """
+        self._note("named", kind, name, place)
+
+    def results(self) -> tuple[References, ...]:
+        """Tell what became of the references, for every kind that is referred to."""
+        for table in self._waiting:
+            self._flush(table)
+        return tuple(found for kind in KINDS if (found := self._result(kind)).named)
+
+    def _result(self, kind: Kind) -> References:
+        lost = (
+            "FROM named WHERE kind = ?1 AND NOT EXISTS "
+            "(SELECT 1 FROM known WHERE known.kind = ?1 AND known.name = named.name)"
+        )
+        examples = self._database.execute(f"SELECT name, place {lost} ORDER BY name LIMIT {_EXAMPLES}", (kind,))
+        return References(
+            kind,
+            known=self._count("FROM known WHERE kind = ?1", kind),
+            named=self._count("FROM named WHERE kind = ?1", kind),
+            missing=self._count(lost, kind),
+            examples=tuple((name, place) for name, place in examples),
+        )
+
+    def _count(self, what: str, kind: Kind) -> int:
+        (number,) = self._database.execute(f"SELECT count(*) {what}", (kind,)).fetchone()
+        return int(number)
+
+    def _note(self, table: str, kind: Kind, name: str, place: str) -> None:
+        waiting = self._waiting[table]
+        # JSON can hold halves of characters, which no database takes.
+        waiting.append((kind, name[:_LONGEST_NAME].encode("utf-8", "replace").decode(), place))
+        if len(waiting) >= _BATCH:
+            self._flush(table)
+
+    def _flush(self, table: str) -> None:
+        self._database.execute("BEGIN")
+        self._database.executemany(f"INSERT OR IGNORE INTO {table} VALUES (?, ?, ?)", self._waiting[table])  # noqa: S608 - constants
+        self._database.execute("COMMIT")
+        self._waiting[table].clear()
+
+
+def names_of_blob(entry: str) -> Iterable[str]:
+    """Return the names by which a step may mean a blob: ``<id>``, ``<id>.png``, ``<id>/screenshot.png``."""
+    parts = [part for part in cut_digits(entry).split("/") if part]
+    return {*parts, *(parts[-1:] and [parts[-1].partition(".")[0]])}
+
+
+class ReferenceReader:
+    """Finds ids and references in the events of one entity file.
+
+    :param ledger: where they are noted
+    :param place: the name of the entry
+    :param file: the name, taken apart
+    """
+
+    def __init__(self, ledger: ReferenceLedger, place: str, file: EntityFile) -> None:
+        self._ledger = ledger
+        self._place = place
+        self._tests = file.entity == "tests"
+        self._groups = file.entity in _GROUPS
+        #: For every open object the key that is being read, for every open list :data:`_LIST`.
+        self._path: list[str] = []
+        #: How much of the path leads to one element.
+        self._base = 0
+
+    @staticmethod
+    def reads(file: EntityFile) -> bool:
+        """Tell whether a file can hold anything of interest."""
+        return file.entity == "tests" or file.entity in _GROUPS
+
+    def __call__(self, event: str, value: object) -> None:
+        """Take an event of the parser."""
+        path = self._path
+        if event == "map_key":
+            path[-1] = str(value)
+        elif event == "start_map":
+            path.append("")
+        elif event == "start_array":
+            path.append(_LIST)
+            if not self._base and len(path) <= 2:
+                self._base = len(path)
+        elif event in ("end_map", "end_array"):
+            path.pop()
+        elif self._base and path[-1] in _ENDS and value is not None and not isinstance(value, bool):
+            self._scalar(path[self._base :], str(value))
+
+    def _scalar(self, path: list[str], value: str) -> None:
+        if self._tests:
+            if len(path) == 1:
+                self._ledger.know("test", value, self._place)
+            elif path[0] == "steps" and _is_listed(path, ("attachments",)):
+                self._ledger.name("attachment", value, self._place)
+        elif self._groups and len(path) <= 3 and _is_listed(path, _TESTS):
+            self._ledger.name("test", value, self._place)
+
+
+def _is_listed(path: list[str], lists: tuple[str, ...]) -> bool:
+    """Tell whether a path ends at a member of such a list, or at the id of one that is an object."""
+    if path[-1] == _LIST:
+        return len(path) >= 2 and path[-2] in lists
+    return len(path) >= 3 and path[-1] in _IDS and path[-2] == _LIST and path[-3] in lists
