@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from itertools import islice
-from typing import TypeVar
 
 from airflow_provider_xbackup.vault import layout
+from airflow_provider_xbackup.vault.ahead import read_ahead
 from airflow_provider_xbackup.vault.errors import ManifestError, ObjectMissingError
 from airflow_provider_xbackup.vault.layout import BackupPath
 from airflow_provider_xbackup.vault.manifest import Manifest, Scope
@@ -21,9 +18,6 @@ from airflow_provider_xbackup.vault.url import VaultUrl
 CLOCK_TOLERANCE = timedelta(minutes=5)
 
 _READERS = 16
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +164,7 @@ class Catalog:
         entries = self._entries()
         newest_first = sorted(entries, key=lambda path: (path.backup_id, path), reverse=True)
         limit = self._now() + CLOCK_TOLERANCE
-        for path, read in _read_ahead(self._read, newest_first):
+        for path, read in read_ahead(self._read, newest_first, _READERS):
             if isinstance(read, Finding):
                 self.findings.append(read)
             elif read is not None:
@@ -239,21 +233,3 @@ def _dated_in_future(backup: Backup) -> Finding:
         f"The backup {backup.location} is dated in the future and never counts as the latest. The clock of "
         "this machine, or of the one that made it, is wrong.",
     )
-
-
-def _read_ahead(read: Callable[[K], V], keys: Iterable[K]) -> Iterator[tuple[K, V]]:
-    """Read many things at once and yield them in their order, holding few of them."""
-    remaining = iter(keys)
-    with ThreadPoolExecutor(_READERS, thread_name_prefix="xbackup-catalog") as pool:
-        ahead: deque[tuple[K, Future[V]]] = deque()
-        try:
-            while True:
-                for key in islice(remaining, 2 * _READERS - len(ahead)):
-                    ahead.append((key, pool.submit(read, key)))
-                if not ahead:
-                    return
-                key, future = ahead.popleft()
-                yield key, future.result()
-        finally:
-            for _, future in ahead:
-                future.cancel()
