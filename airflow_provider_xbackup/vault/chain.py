@@ -22,9 +22,7 @@ def newest_reliable_full(backups: Iterable[Backup], scope: Scope) -> Backup | No
         (
             backup
             for backup in backups
-            if backup.manifest.kind == "full"
-            and backup.manifest.scope == scope
-            and backup.reliable
+            if backup.manifest.kind == "full" and backup.manifest.scope == scope and backup.reliable
         ),
         None,
     )

@@ -20,6 +20,7 @@ from airflow_provider_xbackup.vault.local import LocalStore
 from airflow_provider_xbackup.vault.store import Store
 from airflow_provider_xbackup.vault.uploads import OpenUploads
 from airflow_provider_xbackup.vault.url import VaultUrl
+from airflow_provider_xbackup.vault.versions import BucketVersions
 
 if TYPE_CHECKING:
     import boto3  # type: ignore[import-untyped]
@@ -92,6 +93,7 @@ class Access:
     :param endpoint: the address of the store, None for the vendor's own
     :param verify: True to check TLS certificates, a path for one's own bundle, False for no check
     :param uploads: the store's open multipart uploads, where there is a way to see them
+    :param versions: what the store keeps of deleted objects, where there is a way to see it
     """
 
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -99,6 +101,7 @@ class Access:
     endpoint: str | None = field(default=None, repr=False)
     verify: bool | str = True
     uploads: OpenUploads | None = field(default=None, repr=False)
+    versions: BucketVersions | None = field(default=None, repr=False)
 
 
 def open_store(url: VaultUrl, access: Access | None = None) -> Store:
@@ -127,6 +130,7 @@ def open_store(url: VaultUrl, access: Access | None = None) -> Store:
         lambda: _connect(url, access, WORKING),
         lambda: _connect(url, access, PROBING),
         access.uploads,
+        access.versions,
     )
 
 
@@ -224,7 +228,7 @@ def s3_access(
         config["virtual_hosted_style_request"] = True
     if verify is None:
         verify = os.environ.get("AWS_CA_BUNDLE") or True
-    return Access(config, credentials, address, verify, OpenUploads(url, client))
+    return Access(config, credentials, address, verify, OpenUploads(url, client), BucketVersions(url, client))
 
 
 # -- GCS ---------------------------------------------------------------------------------------------------

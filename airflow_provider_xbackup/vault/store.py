@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
     from airflow_provider_xbackup.vault.uploads import OpenUploads
+    from airflow_provider_xbackup.vault.versions import BucketVersions
 
 T = TypeVar("T")
 
@@ -77,6 +78,7 @@ class Store:
     :param connect_quickly: the same, with timeouts short enough to tell at once that nobody answers;
         used for the first request only
     :param uploads: the store's open multipart uploads, where there is a way to see them
+    :param versions: what the store keeps of deleted objects, where there is a way to see it
     """
 
     def __init__(
@@ -85,8 +87,10 @@ class Store:
         connect: Callable[[], ObjectStore],
         connect_quickly: Callable[[], ObjectStore] | None = None,
         uploads: OpenUploads | None = None,
+        versions: BucketVersions | None = None,
     ) -> None:
         self.url = url
+        self.versions = versions
         self._connect = connect
         self._connect_quickly = connect_quickly or connect
         self._uploads = uploads

@@ -1,0 +1,139 @@
+"""What a bucket on S3 that keeps versions still holds of objects that were deleted there.
+
+A delete puts a marker on the object and frees nothing: the bytes go by the bucket's own rule for noncurrent
+versions. obstore cannot see versions, so boto3 does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from airflow_provider_xbackup.vault.translate import translate
+from airflow_provider_xbackup.vault.url import VaultUrl
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """An object that is hidden by a delete marker.
+
+    :param path: its path inside the vault
+    :param marker: the version of the marker
+    :param version: the newest version that holds bytes; None where none is left
+    """
+
+    path: str
+    marker: str
+    version: str | None
+
+
+class BucketVersions:
+    """The versions of the objects below a vault on S3.
+
+    :param url: the vault
+    :param client: boto3's client, with the credentials, the endpoint and the TLS options of the vault
+    """
+
+    def __init__(self, url: VaultUrl, client: Any) -> None:
+        self._url = url
+        self._client = client
+
+    def hides(self, path: str) -> bool:
+        """Tell whether a delete marker lies on an object that was just deleted: its bytes are still there.
+
+        :param path: the deleted object
+        :return: False also where the store does not say
+        """
+        from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
+
+        try:
+            self._client.head_object(Bucket=self._url.bucket, Key=self._key(path))
+        except ClientError as exc:
+            headers = exc.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+            return bool(headers.get("x-amz-delete-marker") == "true")
+        except BotoCoreError:  # only a remark is at stake
+            return False
+        return False
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        """List the names of the folders directly below a folder, also of those with nothing but hidden objects.
+
+        :param prefix: the folder, without a slash at the end
+        :raises VaultError: when the store does not answer
+        """
+        start = self._key(f"{prefix}/")
+        for page in self._pages(prefix, Prefix=start, Delimiter="/"):
+            for found in page.get("CommonPrefixes", ()):
+                yield found["Prefix"].removeprefix(start).rstrip("/")
+
+    def hidden(self, folder: str) -> list[Hidden]:
+        """Find the hidden objects of a folder.
+
+        :param folder: the folder, without a slash at the end
+        :raises VaultError: when the store does not answer, or the credentials do not allow it
+        """
+        markers: dict[str, str] = {}
+        newest: dict[str, tuple[Any, str]] = {}
+        for page in self._pages(folder, Prefix=self._key(f"{folder}/")):
+            for found in page.get("DeleteMarkers", ()):
+                if found["IsLatest"]:
+                    markers[found["Key"]] = found["VersionId"]
+            for found in page.get("Versions", ()):
+                version = (found["LastModified"], found["VersionId"])
+                newest[found["Key"]] = max(newest.get(found["Key"], version), version)
+        return [
+            Hidden(self._path(key), marker, newest[key][1] if key in newest else None)
+            for key, marker in sorted(markers.items())
+        ]
+
+    def read(self, hidden: Hidden) -> bytes:
+        """Read the bytes of a small hidden object.
+
+        :raises VaultError: when the store does not answer, or the credentials do not allow it
+        """
+
+        def read() -> bytes:
+            found = self._client.get_object(
+                Bucket=self._url.bucket, Key=self._key(hidden.path), VersionId=hidden.version
+            )
+            data: bytes = found["Body"].read()
+            return data
+
+        return self._do("read a version of", hidden.path, read)
+
+    def reveal(self, hidden: Hidden) -> None:
+        """Remove the marker of a hidden object, so that it is there again.
+
+        :raises VaultError: when the store refuses
+        """
+        self._do(
+            "remove the delete marker of",
+            hidden.path,
+            lambda: self._client.delete_object(
+                Bucket=self._url.bucket, Key=self._key(hidden.path), VersionId=hidden.marker
+            ),
+        )
+
+    def _pages(self, path: str, **options: Any) -> Iterator[Any]:
+        pages = iter(
+            self._client.get_paginator("list_object_versions").paginate(Bucket=self._url.bucket, **options)
+        )
+        while (page := self._do("list the versions of", path, lambda: next(pages, None))) is not None:
+            yield page
+
+    def _key(self, path: str) -> str:
+        return f"{self._url.prefix}/{path}" if self._url.prefix else path
+
+    def _path(self, key: str) -> str:
+        return key.removeprefix(self._key(""))
+
+    def _do(self, action: str, path: str, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except Exception as exc:  # noqa: BLE001 - of boto3 and of what lies below it
+            error = translate(exc, self._url, action, path)
+        # Raised out here, so that the store's own error, with its URLs, is in no chain.
+        raise error
