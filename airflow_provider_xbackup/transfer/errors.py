@@ -46,6 +46,12 @@ class IncompleteBackupError(BackupError):
     retryable = False
 
 
+class ExpiredBackupError(BackupError):
+    """The job's backup was stored and has expired since: it is on its way out and counts as gone."""
+
+    retryable = False
+
+
 class SpoolError(BackupError):
     """The folder in which an answer is kept until it is uploaded cannot be used."""
 

@@ -145,6 +145,8 @@ class XeniooTransfer:
         for backup in self.vault.backups("xenioo", self.account):
             if backup.instant < since:
                 return None
+            if backup.tombstoned:
+                continue
             if _task_of(backup.manifest.producer) == _task_of(self.producer) and self.producer.run_id:
                 return backup
         return None

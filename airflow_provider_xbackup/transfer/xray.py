@@ -38,6 +38,7 @@ from airflow_provider_xbackup.services.xray import (
 )
 from airflow_provider_xbackup.transfer.download import Download
 from airflow_provider_xbackup.transfer.errors import (
+    ExpiredBackupError,
     ForeignFileError,
     IncompleteBackupError,
     RefusedFileError,
@@ -124,9 +125,16 @@ class XrayTransfer:
         :raises DamagedZipError: when the zip is broken
         :raises IncompleteBackupError: when attachments were asked for and could not be had: the data is
             stored then
+        :raises ExpiredBackupError: when it was stored and has expired since
         :raises BackupError: when the service or the vault is in the way
         """
         stored = self.vault.find("xray", self.account, self.backup_id)
+        if stored is not None and stored.tombstoned:
+            raise ExpiredBackupError(
+                f"The backup {stored.location} of job {self.job.job_id} has expired and will be removed, so it "
+                "counts as gone, and what is served now is not taken in its place. Bring it back with "
+                "`xbackup undelete`, or run the DAG again: a new run asks for a new backup."
+            )
         if stored is None and self.job.finished_at is None:
             return replace(self, job=self._seen_done()).run()
         if stored is None:
