@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 SHORTEST_WAIT = timedelta(seconds=3)
 """A deferral that ends sooner can meet the scheduler still busy with its beginning."""
 
+LONGEST_BACKOFF = timedelta(minutes=10)
+"""The shortest wait doubles with every refusal up to this: a service may go on saying "now" for hours."""
+
 LONGEST_JITTER = timedelta(minutes=1)
 
 
@@ -63,7 +66,9 @@ def handle(
     # Imported here: only a refusal needs it.
     from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 
-    wait = max(refusal.available_at - now, SHORTEST_WAIT)
+    backoff = min(SHORTEST_WAIT * 2 ** min(refusals, 16), LONGEST_BACKOFF)
+    # The end of waiting is never slept through: the last question comes there.
+    wait = max(refusal.available_at - now, min(backoff, give_up_at - now), SHORTEST_WAIT)
     jitter = min(LONGEST_JITTER, wait / 20) * random.random()  # noqa: S311 - spreads load, hides nothing
     task.log.warning("%s Waiting for it; no worker is held meanwhile.", refusal)
     task.defer(

@@ -317,7 +317,7 @@ ENDINGS = [
 
 @pytest.fixture
 def play(sim: Simulator) -> Callable[[dict[str, Any]], None]:
-    """Let the first question find the job running, so that a deferrable sensor defers; the others meet the fault."""
+    """Let the first question find the job running, so that a deferrable sensor defers; the rest meet the fault."""
 
     def play(fault: dict[str, Any]) -> None:
         sim.clear_faults()

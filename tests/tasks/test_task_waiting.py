@@ -123,3 +123,44 @@ def test_a_damaged_job_in_the_store_is_ignored():
     store.set("xbackup_job", {**kept, "job": {"job_id": ""}})
 
     assert memory(store).recall() is None
+
+
+@pytest.mark.parametrize(
+    ("refusals", "wait"),
+    [
+        pytest.param(1, timedelta(seconds=6), id="the second"),
+        pytest.param(4, timedelta(seconds=48), id="the fifth"),
+        pytest.param(10_000, timedelta(minutes=10), id="after very many"),
+    ],
+)
+def test_a_service_that_goes_on_saying_now_is_asked_less_and_less_often(refusals: int, wait: timedelta):
+    before = datetime.now(UTC)
+
+    moment = handle(refusal(timedelta(0)), refusals=refusals).trigger.moment
+
+    assert wait <= moment - before <= wait * 1.05 + timedelta(seconds=5)
+
+
+def test_a_time_that_is_named_counts_however_many_refusals_there_were():
+    error = refusal(timedelta(hours=1))
+
+    assert handle(error, refusals=50).trigger.moment <= error.available_at + cooldown.LONGEST_JITTER
+
+
+def test_the_last_question_comes_when_waiting_ends():
+    end = datetime.now(UTC) + timedelta(minutes=2)
+
+    moment = handle(refusal(timedelta(0)), refusals=50, give_up_at=end).trigger.moment
+
+    assert end <= moment <= end + timedelta(minutes=1)
+
+
+def test_a_service_that_says_now_for_ever_fails_the_task_in_the_end():
+    with pytest.raises(XBackupFailError, match="max_wait"):
+        cooldown.handle(
+            refusal(timedelta(0)),
+            XrayCreateBackupOperator(task_id="create"),
+            on_cooldown="wait",
+            give_up_at=datetime.now(UTC) - timedelta(seconds=1),
+            refusals=70,
+        )
