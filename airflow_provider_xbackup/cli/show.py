@@ -1,7 +1,7 @@
 """Show one backup: its manifest, its files, its state.
 
-With --json, an object with the keys vault, url, state, held, accepted, tombstoned and manifest; the
-manifest is as stored (docs/manifest.schema.json).
+With --json, an object with the keys vault, url, state, held, accepted, tombstoned, acceptance (who, why, at;
+null where nobody accepted it) and manifest, which is as stored (docs/manifest.schema.json).
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ import sys
 from typing import TYPE_CHECKING
 
 from airflow_provider_xbackup.cli import errors, text, vaults
-from airflow_provider_xbackup.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airflow_provider_xbackup.vault.catalog import Backup
-    from airflow_provider_xbackup.vault.vault import Vault
+    from airflow_provider_xbackup.vault.records import Acceptance
 
 NAME = "show"
 HELP = "show one backup and its files"
@@ -26,37 +25,31 @@ HELP = "show one backup and its files"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    vaults.add_vault(parser)
-    parser.add_argument("backup_id", metavar="BACKUP_ID", help="for example 20261123T014500Z-full-1a2b3c4d")
-    vaults.add_filters(parser)
+    vaults.add_backup(parser)
     parser.add_argument("--json", action="store_true", help="write a JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
+    from airflow_provider_xbackup.vault.acceptance import read_acceptance
+    from airflow_provider_xbackup.vault.errors import RecordError
+
     vault = vaults.open_vault(args)
-    backup = _find(vault, args)
-    if backup is None:
-        text.complain(f"There is no backup {args.backup_id} in {vault.url}. 'xbackup list' shows what there is.")
-        return errors.FINDING
+    backup = vaults.find_backup(vault, args)
+    code, acceptance = errors.FINE, None
+    try:
+        acceptance = read_acceptance(vault.store, backup.path) if backup.accepted else None
+    except RecordError as exc:
+        text.complain(str(exc))
+        code = errors.FINDING
     if args.json:
-        _write_json(backup)
+        _write_json(backup, acceptance)
     else:
-        _write_tables(backup)
-    return errors.FINE
+        _write_tables(backup, acceptance)
+    return code
 
 
-def _find(vault: Vault, args: argparse.Namespace) -> Backup | None:
-    paths = vault.locate(args.backup_id, args.service, args.account)
-    if len(paths) > 1:
-        accounts = ", ".join(f"{path.service}/{path.account}" for path in paths)
-        raise InvalidArgumentError(
-            f"Several accounts have a backup {args.backup_id}: {accounts}. Choose with --service and --account."
-        )
-    return vault.find(paths[0].service, paths[0].account, args.backup_id) if paths else None
-
-
-def _write_json(backup: Backup) -> None:
+def _write_json(backup: Backup, acceptance: Acceptance | None) -> None:
     value = {
         "vault": str(backup.url),
         "url": backup.location,
@@ -64,19 +57,20 @@ def _write_json(backup: Backup) -> None:
         "held": backup.held,
         "accepted": backup.accepted,
         "tombstoned": backup.tombstoned,
+        "acceptance": None if acceptance is None else acceptance.to_dict(),
         "manifest": backup.manifest.to_dict(),
     }
     sys.stdout.write(json.dumps(value, indent=2) + "\n")
 
 
-def _write_tables(backup: Backup) -> None:
+def _write_tables(backup: Backup, acceptance: Acceptance | None) -> None:
     from rich.table import Table
 
     console = text.console()
     facts = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     facts.add_column(no_wrap=True, style="bold")
     facts.add_column(overflow="fold")
-    for name, value in _facts(backup):
+    for name, value in _facts(backup, acceptance):
         facts.add_row(name, text.cell(value))
     files = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     files.add_column("File", overflow="fold")
@@ -95,12 +89,14 @@ def _write_tables(backup: Backup) -> None:
     console.print(files)
 
 
-def _facts(backup: Backup) -> Iterator[tuple[str, str]]:
+def _facts(backup: Backup, acceptance: Acceptance | None) -> Iterator[tuple[str, str]]:
     manifest = backup.manifest
     projects = manifest.scope.project_ids
     yield "Backup", backup.backup_id
     yield "Account", f"{manifest.service}/{manifest.account}"
     yield "State", "; ".join((backup.state, *manifest.condition.reasons))
+    if acceptance is not None:
+        yield "Accepted", f"by {acceptance.who} on {text.when(acceptance.at)}: {acceptance.why}"
     since = f", since {text.when(manifest.modified_since)}" if manifest.modified_since else ""
     yield "Kind", manifest.kind + since
     if manifest.base:

@@ -8,11 +8,11 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from airflow_provider_xbackup.vault.catalog import Finding
+    from airflow_provider_xbackup.vault.catalog import Backup, Finding
     from airflow_provider_xbackup.vault.vault import Vault
 
 
@@ -25,6 +25,15 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that choose among the backups of a vault."""
     parser.add_argument("--service", choices=("xray", "xenioo"), help="only this service")
     parser.add_argument("--account", help="only this account")
+
+
+def add_backup(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that choose one backup of a vault; :func:`find_backup` reads them."""
+    add_vault(parser)
+    parser.add_argument(
+        "backup_id", metavar="BACKUP_ID", help="20261123T014500Z-full-1a2b3c4d, or its first 8 characters or more"
+    )
+    add_filters(parser)
 
 
 def open_vault(args: argparse.Namespace) -> Vault:
@@ -43,6 +52,39 @@ def open_vault(args: argparse.Namespace) -> Vault:
     return vault
 
 
+def find_backup(vault: Vault, args: argparse.Namespace) -> Backup:
+    """Find the one backup that was meant.
+
+    :param vault: the vault
+    :param args: the arguments of :func:`add_backup`
+    :return: the backup
+    :raises InvalidArgumentError: when there are several, or none can be called so
+    :raises NoSuchBackupError: when there is none
+    :raises ManifestError: when its manifest is damaged
+    :raises VaultError: when the store does not answer
+    """
+    from airflow_provider_xbackup.errors import InvalidArgumentError
+    from airflow_provider_xbackup.vault.errors import NoSuchBackupError
+
+    paths = vault.locate(args.backup_id, args.service, args.account)
+    if len({path.backup_id for path in paths}) > 1:
+        raise InvalidArgumentError(
+            f"Several backups begin with {args.backup_id}: {_some(path.folder for path in paths)}. Write more of "
+            "the id."
+        )
+    if len(paths) > 1:
+        raise InvalidArgumentError(
+            f"Several accounts have a backup {paths[0].backup_id}: "
+            f"{_some(f'{path.service}/{path.account}' for path in paths)}. Choose with --service and --account."
+        )
+    backup = vault.find(paths[0].service, paths[0].account, paths[0].backup_id) if paths else None
+    if backup is None:
+        raise NoSuchBackupError(
+            f"There is no backup {args.backup_id} in {vault.url}. 'xbackup list' shows what there is."
+        )
+    return backup
+
+
 def report(findings: list[Finding]) -> int:
     """Write findings to stderr.
 
@@ -53,6 +95,12 @@ def report(findings: list[Finding]) -> int:
     for finding in findings:
         text.complain(f"{finding.code}: {finding.text}")
     return errors.FINDING if findings else errors.FINE
+
+
+def _some(names: Iterable[str], limit: int = 5) -> str:
+    listed = sorted(names)
+    more = f" and {len(listed) - limit} more" if len(listed) > limit else ""
+    return ", ".join(listed[:limit]) + more
 
 
 def _open_with_airflow(url: object, *, debug: bool) -> Vault:

@@ -113,3 +113,9 @@ class NoSuchBackupError(VaultError):
     """There is no backup of the kind that was asked for."""
 
     retryable = False
+
+
+class BackupStateError(VaultError):
+    """What was asked for cannot be done with a backup in its state."""
+
+    retryable = False

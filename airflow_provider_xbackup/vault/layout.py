@@ -28,6 +28,7 @@ CHECKS = "checks"
 
 _INSTANT = "%Y%m%dT%H%M%SZ"
 _BACKUP_ID = re.compile(r"(?P<instant>\d{8}T\d{6}Z)-(?P<kind>full|partial)-(?P<digits>[0-9a-f]{8})")
+_ID_START = re.compile(r"\d{8}[0-9A-Za-z-]*")
 _DIGITS = re.compile(r"[0-9a-f]{8}")
 _ARTIFACT = re.compile(
     rf"(?P<role>{'|'.join(ROLES)})\.(?P<nonce>[0-9a-f]{{8}})\.(?P<ext>zip|json)(?:\.zst)?(?:\.age)?"
@@ -109,6 +110,26 @@ def digits_of(text: str) -> str:
     import hashlib
 
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def check_id_start(text: str) -> str:
+    """Check what should be a backup id, or the beginning of one with its date at least.
+
+    :param text: for example ``20261123T0145``
+    :return: the text, unchanged
+    :raises InvalidArgumentError: when no backup id begins so
+    """
+    if not _ID_START.fullmatch(text):
+        raise InvalidArgumentError(
+            f"{_clip(text)!r} is no backup id and no beginning of one; one looks like "
+            "20261123T014500Z-full-1a2b3c4d, and its first 8 characters may do."
+        )
+    return text
+
+
+def is_backup_id(text: str) -> bool:
+    """Tell whether a text is a whole backup id, by its form."""
+    return _BACKUP_ID.fullmatch(text) is not None
 
 
 def parse_backup_id(backup_id: str) -> BackupId:

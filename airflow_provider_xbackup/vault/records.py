@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -22,10 +22,13 @@ class Record(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as JSON values, under the names of the file."""
+        return self.model_dump(mode="json", by_alias=True)
+
     def to_json(self) -> bytes:
         """Return the record as it is stored."""
-        value = self.model_dump(mode="json", by_alias=True)
-        return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+        return (json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n").encode()
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:

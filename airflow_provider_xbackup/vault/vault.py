@@ -83,23 +83,34 @@ class Vault:
     def locate(
         self, backup_id: str, service: str | None = None, account: str | None = None
     ) -> tuple[BackupPath, ...]:
-        """Find the folders of a backup whose account is not known.
+        """Find the folders of a backup whose account, or end of the id, is not known.
 
-        :param backup_id: the backup's id
+        :param backup_id: the backup's id, or its first 8 characters or more
         :param service: only this service
         :param account: only this account
-        :return: the folders that hold a manifest of this id; more than one when accounts share an instant
+        :return: the folders with a manifest whose id is, or begins with, that; more than one when several
+            backups begin so, or accounts share an instant
         :raises InvalidArgumentError: when a name cannot be one
         :raises VaultError: when the store does not answer
         """
-        layout.parse_backup_id(backup_id)
+        layout.check_id_start(backup_id)
         services = layout.SERVICES if service is None else (layout.check_service(service),)
         paths = [
-            BackupPath(name, who, backup_id)
+            BackupPath(name, who, found)
             for name in services
             for who in (self.store.list_folders(name) if account is None else (layout.check_account(account),))
+            for found in self._ids_like(f"{name}/{who}", backup_id)
         ]
         return tuple(path for path in paths if self.store.exists(path.manifest))
+
+    def _ids_like(self, folder: str, start: str) -> Sequence[str]:
+        if layout.is_backup_id(start):
+            return (start,)
+        return [
+            name
+            for name in self.store.list_folders(folder)
+            if name.startswith(start) and layout.is_backup_id(name)
+        ]
 
     def backups(self, service: str | None = None, account: str | None = None) -> Catalog:
         """Return the backups, newest first; iterate it, and read its findings afterwards.

@@ -157,7 +157,10 @@ def test_show_json_holds_the_manifest_as_stored(vault: Vault, capsys: pytest.Cap
     backup = take(vault)
     assert main(["show", str(vault.url), IDS[0], "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
-    assert list(shown) == ["vault", "url", "state", "held", "accepted", "tombstoned", "manifest"]
+    assert list(shown) == [
+        "vault", "url", "state", "held", "accepted", "tombstoned", "acceptance", "manifest"
+    ]  # fmt: skip
+    assert shown["acceptance"] is None
     assert shown["manifest"] == json.loads(vault.store.read(backup.path.manifest))
 
 
