@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -111,6 +111,8 @@ class XrayTransfer:
     accept_identical: bool = False
     max_drop: float = 0.5
     patience: timedelta = timedelta(minutes=10)
+    # A file may be looked at many times within the tenant's budget of requests: each project is counted once.
+    _counted: dict[str, Mapping[str, int]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def backup_id(self) -> str:
@@ -242,11 +244,12 @@ class XrayTransfer:
             return {}
         for project_id in projects:
             try:
-                counts = read_counts(self.client.call(count_request(project_id)))
+                if project_id not in self._counted:
+                    self._counted[project_id] = read_counts(self.client.call(count_request(project_id)))
             except (ServiceError, ConnectionFailedError, InvalidArgumentError) as error:
                 log.warning("The backup is not compared with the live totals: %s", error)
                 return {}
-            for entity, count in counts.items():
+            for entity, count in self._counted[project_id].items():
                 totals[entity] = totals.get(entity, 0) + count
         return totals
 
@@ -280,8 +283,7 @@ class XrayTransfer:
         if not reasons:
             return Condition()
         log.warning(
-            "The backup is stored as suspect, because much is missing: %s Look at the tenant; "
-            "`xbackup show` tells more.",
+            "The backup is stored as suspect, because much is missing: %s Look at the tenant. %s",
             " ".join(reasons),
         )
         return Condition(state="suspect", reasons=reasons)

@@ -458,6 +458,18 @@ def test_a_file_identical_to_another_jobs_is_refused(twin: Job, vault: Vault):
     assert objects(vault) == before
 
 
+def test_a_file_that_is_looked_at_again_and_again_costs_one_count_a_project(
+    sim: Simulator, twin: Job, vault: Vault
+):
+    sim.journal.clear()
+
+    with pytest.raises(XBackupError, match="byte for byte"):
+        operator(twin, vault).execute(make_context())
+
+    assert len(sim.journal.entries(path=DATA)) > 2
+    assert len(sim.journal.entries(path="/graphql")) == 2  # the tenant's two projects
+
+
 def test_an_identical_file_is_taken_where_the_user_says_so(twin: Job, store: Any):
     assert store(twin, accept_identical=True)
 
