@@ -283,7 +283,8 @@ class XrayTransfer:
         if not reasons:
             return Condition()
         log.warning(
-            "The backup is stored as suspect, because much is missing: %s Look at the tenant. %s",
+            "The backup is stored as suspect, because much is missing: %s Look at the tenant; "
+            "`xbackup show` tells more.",
             " ".join(reasons),
         )
         return Condition(state="suspect", reasons=reasons)
