@@ -15,6 +15,7 @@ from airflow_provider_xbackup.services.xenioo import COOLDOWN
 from airflow_provider_xbackup.transfer.bot import open_backup
 from airflow_provider_xbackup.transfer.errors import SpoolError
 from airflow_provider_xbackup.transfer.spool import Spool, Spooled
+from airflow_provider_xbackup.vault.acceptance import how_to_accept
 from airflow_provider_xbackup.vault.catalog import Backup
 from airflow_provider_xbackup.vault.chain import newest_reliable_full
 from airflow_provider_xbackup.vault.drops import find_drops
@@ -114,7 +115,7 @@ class XeniooTransfer:
 
     def _upload(self, spooled: Spooled) -> Backup:
         backup_id = make_backup_id(spooled.answered_at, "full", digits_of(spooled.facts.sha256))
-        condition = self._condition(spooled)
+        condition = self._condition(spooled, backup_id)
         with self.vault.draft("xenioo", self.account, backup_id) as draft:
             draft.add_stored("bot", spooled.blocks(), spooled.facts, media_type=spooled.media_type)
             backup = draft.commit(
@@ -126,7 +127,7 @@ class XeniooTransfer:
         spooled.remove()
         return backup
 
-    def _condition(self, spooled: Spooled) -> Condition:
+    def _condition(self, spooled: Spooled, backup_id: str) -> Condition:
         earlier = newest_reliable_full(self.vault.backups("xenioo", self.account), Scope())
         drops: Sequence[str] = ()
         if earlier is not None:
@@ -135,7 +136,9 @@ class XeniooTransfer:
         if not reasons:
             return Condition()
         log.warning(
-            "The backup is stored as suspect: %s Look at the bot; `xbackup show` tells more.", " ".join(reasons)
+            "The backup is stored as suspect: %s Look at the bot. %s",
+            " ".join(reasons),
+            how_to_accept(self.vault.url, backup_id),
         )
         return Condition(state="suspect", reasons=reasons)
 

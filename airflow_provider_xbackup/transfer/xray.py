@@ -52,6 +52,7 @@ from airflow_provider_xbackup.transfer.judge import (
     check_projects,
 )
 from airflow_provider_xbackup.transfer.options import Check
+from airflow_provider_xbackup.vault.acceptance import how_to_accept
 from airflow_provider_xbackup.vault.catalog import Backup
 from airflow_provider_xbackup.vault.chain import newest_reliable_full
 from airflow_provider_xbackup.vault.drops import find_drops
@@ -283,9 +284,9 @@ class XrayTransfer:
         if not reasons:
             return Condition()
         log.warning(
-            "The backup is stored as suspect, because much is missing: %s Look at the tenant; "
-            "`xbackup show` tells more.",
+            "The backup is stored as suspect, because much is missing: %s Look at the tenant. %s",
             " ".join(reasons),
+            how_to_accept(self.vault.url, self.backup_id),
         )
         return Condition(state="suspect", reasons=reasons)
 
