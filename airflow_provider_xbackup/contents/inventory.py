@@ -30,6 +30,7 @@ class Inventory:
         self._counts: dict[str, int] = {}
         #: Entries that are no JSON though they should be, each with the reason; not all of very many.
         self.problems: list[tuple[str, str]] = []
+        self._unread: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -41,6 +42,11 @@ class Inventory:
     def counts(self) -> dict[str, int]:
         """Entities by type."""
         return dict(sorted(self._counts.items()))
+
+    @property
+    def unread(self) -> frozenset[str]:
+        """The types that are not counted whole, because a file of theirs is no JSON."""
+        return frozenset(self._unread)
 
     def references(self) -> tuple[References, ...]:
         """What became of the references, once all zips have passed."""
@@ -70,8 +76,10 @@ class Inventory:
         if file is not None:
             self._counts[file.entity] = self._counts.get(file.entity, 0) + count
 
-    def complain(self, name: str, reason: str) -> None:
+    def complain(self, name: str, file: EntityFile | None, reason: str) -> None:
         """Note that an entry is no JSON."""
+        if file is not None:
+            self._unread.add(file.entity)
         if len(self.problems) < _MOST_PROBLEMS:
             self.problems.append((name, reason))
 
@@ -92,6 +100,6 @@ class _JsonEntry:
         try:
             count = self._counter.finish()
         except ValueError as error:
-            self._inventory.complain(self._name, str(error))
+            self._inventory.complain(self._name, self._file, str(error))
         else:
             self._inventory.add(self._file, count)

@@ -105,7 +105,7 @@ def write_check(store: Store, path: BackupPath, check: Check) -> str:
 
 
 def read_checks(store: Store, backup: Backup) -> Iterator[Check]:
-    """Read the check records of a backup, newest first, one request each.
+    """Read the check records of a backup, newest first, one request each as they are asked for.
 
     :param store: the vault's objects
     :param backup: the backup; the names of its records are those found when it was listed
@@ -113,8 +113,10 @@ def read_checks(store: Store, backup: Backup) -> Iterator[Check]:
     :raises RecordError: when one cannot be read
     :raises VaultError: when the store does not answer
     """
-    for name in _names(backup):
-        yield from _read(store, backup.path.file(name))
+    # Names tell the second; within one the records themselves tell, and a failed one goes first.
+    for _, names in groupby(_names(backup), key=_second):
+        found = [check for name in names for check in _read(store, backup.path.file(name))]
+        yield from sorted(found, key=lambda check: (check.at, not check.passed), reverse=True)
 
 
 def is_verified(store: Store, backup: Backup, now: datetime | None = None) -> bool:
@@ -135,13 +137,12 @@ def is_verified(store: Store, backup: Backup, now: datetime | None = None) -> bo
     limit = (now or datetime.now(UTC)) + CLOCK_TOLERANCE
     here = str(backup.url.without_connection)
     try:
-        # Checks of one second have no order: one that failed counts.
-        for _, names in groupby(_names(backup), key=_second):
-            checks = [check for name in names for check in _read(store, backup.path.file(name))]
-            checks = [check for check in checks if check.vault == here]
-            if any(not check.passed for check in checks):
+        for check in read_checks(store, backup):
+            if check.vault != here:
+                continue
+            if not check.passed:
                 return False
-            if any(check.proves and check.at <= limit for check in checks):
+            if check.proves and check.at <= limit:
                 return True
     except RecordError:
         return False

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+
+from airflow_provider_xbackup.vault.manifest import Artifact
+
+_FILES = {"backup": "data file", "attachments": "attachments file", "bot": "bot's backup"}
+
+
+def sizes_of(artifacts: Iterable[Artifact]) -> dict[str, int]:
+    """Return the plain sizes of a backup's files, by the names that :func:`find_drops` tells of."""
+    return {f"size of the {_FILES.get(one.role, one.role)}": one.size for one in artifacts}
 
 
 def find_drops(

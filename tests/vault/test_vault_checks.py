@@ -17,7 +17,7 @@ SUSPECT = {"state": "suspect", "reasons": ["tests fell from 100 to 1"]}
 INCOMPLETE = {"state": "incomplete", "reasons": ["no attachments"]}
 
 
-def check(local: Vault, /, hours: int = 0, **fields: Any) -> Check:
+def check(local: Vault, /, hours: float = 0, **fields: Any) -> Check:
     passed = fields.get("passed", True)
     values = {
         "at": NOON + timedelta(hours=hours),
@@ -84,7 +84,9 @@ def test_no_record_is_written_for_a_backup_that_is_gone(local: Vault, take) -> N
             False,
             id="failed, and then only looked for the objects",
         ),
-        pytest.param([{}, {"passed": False}], False, id="both in one second"),
+        pytest.param([{}, {"passed": False}], False, id="both at one instant"),
+        pytest.param([{"passed": False}, {"hours": 1e-6}], True, id="passed since in the same second"),
+        pytest.param([{}, {"passed": False, "hours": 1e-6}], False, id="failed since in the same second"),
         pytest.param([{"vault": "file:///elsewhere"}], False, id="checked elsewhere"),
         pytest.param([{}, {"passed": False, "hours": 1, "vault": "s3://other"}], True, id="failed elsewhere"),
         pytest.param([{"hours": 200}], False, id="passed in the future"),
