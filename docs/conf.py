@@ -39,8 +39,8 @@ autodoc_default_options = {"show-inheritance": True}
 
 html_theme = "furo"
 html_title = f"{project} {version}"
-# The address in the schema's own "$id".
-html_extra_path = ["manifest.schema.json"]
+# The addresses in the schemas' own "$id".
+html_extra_path = ["manifest.schema.json", "records.schema.json"]
 
 
 def setup(app: Any) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -52,7 +52,9 @@ class Acceptance(Record):
     :param at: when
     """
 
-    schema_: Literal["xbackup/accepted/v1"] = Field(default="xbackup/accepted/v1", alias="schema")
+    schema_: Annotated[str, Field(pattern=r"^xbackup/accepted/v1(\.\d+)?$")] = Field(
+        default="xbackup/accepted/v1", alias="schema"
+    )
     who: Text
     why: Text
     at: Instant
@@ -67,7 +69,9 @@ class Hold(Record):
     :param until: when it ends by itself; None when somebody has to release it
     """
 
-    schema_: Literal["xbackup/hold/v1"] = Field(default="xbackup/hold/v1", alias="schema")
+    schema_: Annotated[str, Field(pattern=r"^xbackup/hold/v1(\.\d+)?$")] = Field(
+        default="xbackup/hold/v1", alias="schema"
+    )
     who: Text
     why: Text
     at: Instant
@@ -85,6 +89,8 @@ class Tombstone(Record):
     :param why: what retention said about it
     """
 
-    schema_: Literal["xbackup/tombstone/v1"] = Field(default="xbackup/tombstone/v1", alias="schema")
+    schema_: Annotated[str, Field(pattern=r"^xbackup/tombstone/v1(\.\d+)?$")] = Field(
+        default="xbackup/tombstone/v1", alias="schema"
+    )
     at: Instant
     why: Text
