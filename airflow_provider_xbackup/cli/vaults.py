@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -63,26 +63,9 @@ def find_backup(vault: Vault, args: argparse.Namespace) -> Backup:
     :raises ManifestError: when its manifest is damaged
     :raises VaultError: when the store does not answer
     """
-    from airflow_provider_xbackup.errors import InvalidArgumentError
-    from airflow_provider_xbackup.vault.errors import NoSuchBackupError
+    from airflow_provider_xbackup.vault.choose import find_by_id
 
-    paths = vault.locate(args.backup_id, args.service, args.account)
-    if len({path.backup_id for path in paths}) > 1:
-        raise InvalidArgumentError(
-            f"Several backups begin with {args.backup_id}: {_some(path.folder for path in paths)}. Write more of "
-            "the id."
-        )
-    if len(paths) > 1:
-        raise InvalidArgumentError(
-            f"Several accounts have a backup {paths[0].backup_id}: "
-            f"{_some(f'{path.service}/{path.account}' for path in paths)}. Choose with --service and --account."
-        )
-    backup = vault.find(paths[0].service, paths[0].account, paths[0].backup_id) if paths else None
-    if backup is None:
-        raise NoSuchBackupError(
-            f"There is no backup {args.backup_id} in {vault.url}. 'xbackup list' shows what there is."
-        )
-    return backup
+    return find_by_id(vault, args.backup_id, args.service, args.account)
 
 
 def report(findings: list[Finding]) -> int:
@@ -95,12 +78,6 @@ def report(findings: list[Finding]) -> int:
     for finding in findings:
         text.complain(f"{finding.code}: {finding.text}")
     return errors.FINDING if findings else errors.FINE
-
-
-def _some(names: Iterable[str], limit: int = 5) -> str:
-    listed = sorted(names)
-    more = f" and {len(listed) - limit} more" if len(listed) > limit else ""
-    return ", ".join(listed[:limit]) + more
 
 
 def _open_with_airflow(url: object, *, debug: bool) -> Vault:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -27,7 +27,7 @@ class Selector:
 
     :param how: ``id``; ``latest``: the newest one; ``latest-verified``: the newest verified one; ``as-of``: the
         newest one that was asked for at the instant or before
-    :param backup_id: the id, for ``id``
+    :param backup_id: the id or its beginning, for ``id``
     :param instant: the instant, for ``as-of``
     """
 
@@ -39,8 +39,8 @@ class Selector:
     def parse(cls, text: str) -> Selector:
         """Read a selector.
 
-        :param text: a backup id, ``latest``, ``latest-verified``, or ``as-of`` and an ISO 8601 instant with a
-            time zone, separated by a blank or a colon
+        :param text: a backup id or its beginning, ``latest``, ``latest-verified``, or ``as-of`` and an ISO 8601
+            instant with a time zone, separated by a blank or a colon
         :raises InvalidArgumentError: when it is none of these
         """
         words = text.strip() if isinstance(text, str) else ""
@@ -51,7 +51,7 @@ class Selector:
         if match := _AS_OF.fullmatch(words):
             return cls("as-of", instant=_read_instant(match["instant"]))
         try:
-            layout.parse_backup_id(words)
+            layout.check_id_start(words)
         except InvalidArgumentError:
             raise InvalidArgumentError(
                 f"{str(text)[:60]!r} names no backup: it takes {FORMS}. A backup id looks like "
@@ -82,7 +82,7 @@ def choose(vault: Vault, selector: Selector, service: str | None = None, account
     :raises VaultError: when the store does not answer
     """
     if selector.backup_id is not None:
-        return _by_id(vault, selector.backup_id, service, account)
+        return find_by_id(vault, selector.backup_id, service, account)
     service, account = _one_account(vault, selector, service, account)
     for backup in _candidates(vault, selector, service, account):
         if selector.how != "latest-verified" or is_verified(vault.store, backup):
@@ -92,6 +92,38 @@ def choose(vault: Vault, selector: Selector, service: str | None = None, account
         f"{vault.url} holds no{which[selector.how]} backup of {service}/{account}. 'xbackup list' shows what "
         "there is, 'xbackup verify' verifies it."
     )
+
+
+def find_by_id(vault: Vault, backup_id: str, service: str | None = None, account: str | None = None) -> Backup:
+    """Find the one backup that an id, or the start of one, means.
+
+    :param vault: the vault
+    :param backup_id: the id, or its first 8 characters or more
+    :param service: only this service
+    :param account: only this account
+    :return: the backup, expired or not
+    :raises InvalidArgumentError: when there are several, or none can be called so
+    :raises NoSuchBackupError: when there is none
+    :raises ManifestError: when its manifest is damaged
+    :raises VaultError: when the store does not answer
+    """
+    paths = vault.locate(backup_id, service, account)
+    if len({path.backup_id for path in paths}) > 1:
+        raise InvalidArgumentError(
+            f"Several backups begin with {backup_id}: {_some(path.folder for path in paths)}. Write more of "
+            "the id."
+        )
+    if len(paths) > 1:
+        raise InvalidArgumentError(
+            f"Several accounts have a backup {paths[0].backup_id}: "
+            f"{_some(f'{path.service}/{path.account}' for path in paths)}. Choose with --service and --account."
+        )
+    backup = vault.find(paths[0].service, paths[0].account, paths[0].backup_id) if paths else None
+    if backup is None:
+        raise NoSuchBackupError(
+            f"There is no backup {backup_id} in {vault.url}. 'xbackup list' shows what there is."
+        )
+    return backup
 
 
 def restore_set(vault: Vault, backup: Backup) -> tuple[Backup, ...]:
@@ -121,21 +153,6 @@ def restore_set(vault: Vault, backup: Backup) -> tuple[Backup, ...]:
     return (base, backup)
 
 
-def _by_id(vault: Vault, backup_id: str, service: str | None, account: str | None) -> Backup:
-    paths = vault.locate(backup_id, service, account)
-    if len(paths) > 1:
-        accounts = ", ".join(f"{path.service}/{path.account}" for path in paths)
-        raise InvalidArgumentError(
-            f"Several accounts have a backup {backup_id}: {accounts}. Choose with --service and --account."
-        )
-    backup = vault.find(paths[0].service, paths[0].account, backup_id) if paths else None
-    if backup is None:
-        raise NoSuchBackupError(
-            f"There is no backup {backup_id} in {vault.url}. 'xbackup list' shows what there is."
-        )
-    return backup
-
-
 def _one_account(vault: Vault, selector: Selector, service: str | None, account: str | None) -> tuple[str, str]:
     """Make sure that one account is meant: the latest of several would be anybody's."""
     services = layout.SERVICES if service is None else (layout.check_service(service),)
@@ -148,10 +165,9 @@ def _one_account(vault: Vault, selector: Selector, service: str | None, account:
             f"{vault.url} holds no backups{f' of {whose}' if whose else ''}. 'xbackup list' shows what there is."
         )
     if len(found) > 1:
-        accounts = ", ".join(f"{each}/{name}" for each, name in found[:10])
+        accounts = _some(f"{each}/{name}" for each, name in found)
         raise InvalidArgumentError(
-            f"{str(selector)!r} could be of several accounts: {accounts}{', …' if len(found) > 10 else ''}. "
-            "Choose with --service and --account."
+            f"{str(selector)!r} could be of several accounts: {accounts}. Choose with --service and --account."
         )
     return found[0]
 
@@ -162,6 +178,12 @@ def _candidates(vault: Vault, selector: Selector, service: str, account: str) ->
             continue
         if selector.instant is None or backup.manifest.requested_at <= selector.instant:
             yield backup
+
+
+def _some(names: Iterable[str], limit: int = 5) -> str:
+    listed = sorted(names)
+    more = f" and {len(listed) - limit} more" if len(listed) > limit else ""
+    return ", ".join(listed[:limit]) + more
 
 
 def _read_instant(text: str) -> datetime:
