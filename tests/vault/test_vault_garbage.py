@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
-from airflow_provider_xbackup.vault import Vault
+from airflow_provider_xbackup.vault import Vault, connect
 from airflow_provider_xbackup.vault.errors import (
     MissingBucketError,
     StoreUnavailableError,
@@ -209,6 +209,18 @@ def test_a_vault_in_good_order_is_listed_and_nothing_more(
     assert collect_garbage(vault) == Collection()
 
 
+def test_a_store_is_not_asked_for_its_clock_while_nothing_looks_old(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault.store.put(OTHER, b"x")
+
+    def refuse(path: str) -> datetime:
+        raise AssertionError
+
+    monkeypatch.setattr(vault.store, "clock", refuse)
+    assert collect_garbage(vault) == Collection()
+
+
 # -- beside others -----------------------------------------------------------------------------------------
 
 
@@ -251,26 +263,36 @@ def test_the_object_that_told_the_clock_goes_if_a_process_died_with_it(vault: Va
     assert names(vault) == []
 
 
-def test_an_interrupted_collection_goes_on_where_it_was(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
-    for number in range(5):
-        vault.store.put(f"{FOLDER}/backup.0000000{number}.zip", b"x")
-    grow_old(vault)
-    real = vault.store.delete
-    gone: list[str] = []
+_COLLECT = """
+    import os, signal, sys
+    from airflow_provider_xbackup.vault import Vault
+    from airflow_provider_xbackup.vault.garbage import collect_garbage
+    vault = Vault.open(sys.argv[1])
+    real, gone = vault.store.delete, []
 
-    def delete(path: str) -> bool:
-        if len(gone) == 2:
-            raise KeyboardInterrupt
+    def delete(path):
+        if path.rpartition("/")[2].startswith("backup.") and len(gone) == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
         gone.append(path)
         return real(path)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(vault.store, "delete", delete)
-        with pytest.raises(KeyboardInterrupt):
-            collect_garbage(vault, older_than=AT_ONCE)
-    assert len(names(vault)) == 3
-    assert len(collect_garbage(vault).removed) == 3
-    assert names(vault) == []
+    vault.store.delete = delete
+    collect_garbage(vault)
+"""
+
+
+def test_a_killed_collection_goes_on_where_it_was(vault: Vault, take) -> None:
+    take(vault)
+    before = names(vault)
+    for number in range(5):
+        vault.store.put(f"{FOLDER}/backup.0000000{number}.zip", b"x")
+    grow_old(vault)
+    command = [sys.executable, "-c", textwrap.dedent(_COLLECT), str(vault.url)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    left = set(names(vault)) - set(before)
+    assert 0 < len(left) < 5
+    assert {garbage.path for garbage in collect_garbage(vault).removed} == left
+    assert names(vault) == before
 
 
 def test_an_age_below_nothing_is_refused(local: Vault) -> None:
@@ -440,6 +462,13 @@ def test_an_upload_that_ends_meanwhile_is_no_garbage(s3) -> None:
     assert vault.store.clear(leftover) is False
 
 
+def test_uploads_are_found_below_their_folder_only(s3) -> None:
+    vault = Vault.open(s3.url)
+    for path in (OTHER, OTHER.replace("xray", "xray2"), OTHER.replace("xray", "xenioo")):
+        s3.client.create_multipart_upload(Bucket=s3.bucket, Key=f"{vault.url.prefix}/{path}")
+    assert [leftover.path for leftover in vault.store.leftovers("xray")] == [OTHER]
+
+
 def test_uploads_of_a_vault_without_a_prefix_are_found(s3) -> None:
     vault = Vault.open(f"s3://{s3.bucket}")
     s3.client.create_multipart_upload(Bucket=s3.bucket, Key=OTHER)
@@ -567,6 +596,20 @@ def test_what_a_bucket_refuses_to_remove_is_told_and_goes_the_next_time(s3, gate
     assert s3.uploads() == []
 
 
+def test_a_store_that_goes_away_ends_the_collection(s3, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connect, "WORKING", connect.Patience(connect=1, request=5, retries=0, total=1))
+    vault = Vault.open(s3.url)
+    for number in range(3):
+        vault.store.put(f"{FOLDER}/backup.0000000{number}.zip", b"x")
+    grow_old(vault)
+    gate.refused = lambda method, query: method == "DELETE" or (method == "POST" and "delete" in query)
+    gate.status, gate.code = 503, "SlowDown"
+    with pytest.raises(StoreUnavailableError, match="SlowDown"):
+        collect_garbage(vault, older_than=AT_ONCE)
+    gate.refused = lambda method, query: False
+    assert len(collect_garbage(vault).removed) == 3
+
+
 def test_credentials_that_may_not_see_uploads_are_told_after_the_rest_was_collected(s3, gate: Gate) -> None:
     vault = Vault.open(s3.url)
     vault.store.put(OTHER, b"x")
@@ -585,6 +628,15 @@ def test_a_store_that_cannot_list_uploads_has_none_to_collect(s3, gate: Gate) ->
     gate.status, gate.code = 501, "NotImplemented"
     assert collect_garbage(Vault.open(s3.url)) == Collection()
     assert any("uploads" in seen for seen in gate.seen)
+
+
+def test_an_upload_that_ends_before_it_is_looked_at_is_passed_over(s3, gate: Gate) -> None:
+    vault = Vault.open(s3.url)
+    s3.client.create_multipart_upload(Bucket=s3.bucket, Key=f"{vault.url.prefix}/{OTHER}")
+    gate.refused = lambda method, query: "uploadId" in query
+    gate.status, gate.code = 404, "NoSuchUpload"
+    assert list(vault.store.leftovers("xray")) == []
+    assert any("uploadId" in seen for seen in gate.seen)
 
 
 def test_who_may_only_read_a_bucket_may_look_for_garbage(s3, gate: Gate) -> None:
