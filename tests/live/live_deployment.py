@@ -68,7 +68,7 @@ def kill_all(pids: Collection[int]) -> None:
 class Run:
     """A run of a DAG, seen and changed through Airflow's REST API."""
 
-    airflow: Deployment
+    airflow: Deployment = field(repr=False)
     dag_id: str
     run_id: str
 

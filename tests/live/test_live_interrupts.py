@@ -39,6 +39,7 @@ def test_a_transfer_cleared_on_its_way_ends_and_the_next_one_stores_the_backup(
     assert run.wait_for_end() == "success"
     assert len(sim.journal.entries("/backup", "POST")) == 1
     assert len(whole_backups(vault)) == 1
+    assert len(objects(vault)) == 2
 
 
 def test_a_transfer_that_exceeds_its_time_ends_and_the_retry_stores_the_backup(
@@ -53,6 +54,7 @@ def test_a_transfer_that_exceeds_its_time_ends_and_the_retry_stores_the_backup(
     assert "AirflowTaskTimeout" in run.log("store")
     assert len(sim.journal.entries("/backup", "POST")) == 1
     assert len(whole_backups(vault)) == 1
+    assert len(objects(vault)) == 2
 
 
 def test_a_bots_transfer_killed_between_spool_and_vault_finishes_without_asking_again(

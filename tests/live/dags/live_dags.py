@@ -112,7 +112,7 @@ def poked_tenant() -> None:
 
 @dag(schedule=None, **FLOW)
 def hurried_tenant() -> None:
-    back_up_tenant(time_limit=timedelta(seconds=8))
+    back_up_tenant(time_limit=timedelta(seconds=10))
 
 
 @dag(schedule=None, **FLOW)
