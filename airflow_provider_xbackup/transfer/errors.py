@@ -56,3 +56,9 @@ class SpoolError(BackupError):
     """The folder in which an answer is kept until it is uploaded cannot be used."""
 
     retryable = False
+
+
+class UnreadableSpoolError(SpoolError):
+    """An answer that is kept cannot be read right now."""
+
+    retryable = True

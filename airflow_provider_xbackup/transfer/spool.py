@@ -21,7 +21,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from airflow_provider_xbackup.services.instants import format_instant, parse_instant
-from airflow_provider_xbackup.transfer.errors import SpoolError
+from airflow_provider_xbackup.transfer.errors import SpoolError, UnreadableSpoolError
 from airflow_provider_xbackup.vault.encoding import Encoded
 from airflow_provider_xbackup.vault.vault import StoredBytes
 
@@ -54,15 +54,18 @@ class Spooled:
     doubts: tuple[str, ...] = ()
 
     def blocks(self) -> Iterator[bytes]:
-        """Read the bytes to store."""
-        with self.body.open("rb") as file:
-            while block := file.read(_BLOCK):
-                yield block
+        """Read the bytes to store.
+
+        :raises UnreadableSpoolError: when the disk does not give them
+        """
+        try:
+            yield from _read(self.body)
+        except OSError as error:
+            raise _unreadable(self.body, error) from None
 
     def remove(self) -> None:
-        """Remove the answer: its bytes are in the vault."""
-        self.record.unlink(missing_ok=True)
-        self.body.unlink(missing_ok=True)
+        """Remove the answer: its bytes are in the vault. What the disk does not let go is swept later."""
+        _unlink(self.record, self.body)
 
 
 class Spool:
@@ -93,6 +96,7 @@ class Spool:
 
         :param key: what identifies the task instance
         :return: the complete answer, or None; a file that is not whole is removed
+        :raises UnreadableSpoolError: when the disk does not tell; nothing is removed then
         """
         record = self._path(key, _RECORD)
         body = None
@@ -103,18 +107,20 @@ class Spool:
             facts, doubts = StoredBytes(**values["facts"]), tuple(values["doubts"])
             spooled = Spooled(record, body, answered_at, values["media_type"], facts, doubts)
             digest = hashlib.sha256()
-            for block in spooled.blocks():
+            for block in _read(body):
                 digest.update(block)
             if digest.hexdigest() == spooled.facts.stored_sha256:
                 return spooled
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        except OSError as error:
+            raise _unreadable(record, error) from None
+        except (ValueError, TypeError, KeyError, AttributeError):
             pass
         log.warning("A spooled answer of this task is damaged and was removed.")
-        record.unlink(missing_ok=True)
+        _unlink(record)
         if body is not None and body.suffix == _BODY:
-            body.unlink(missing_ok=True)
+            _unlink(body)
         return None
 
     def note_lost_answer(self, bot: str, at: datetime) -> None:
@@ -160,13 +166,17 @@ class Spool:
             facts, record = StoredBytes.of(encoded), self._path(key, _RECORD)
             spooled = Spooled(record, body, answered_at, media_type, facts, tuple(doubts))
             self._write_file(new_record, [_to_json(spooled)])
-            with self._disk():
-                new_record.replace(spooled.record)
-                self._sync_folder()
         except BaseException:
-            new_record.unlink(missing_ok=True)
-            body.unlink(missing_ok=True)
+            _unlink(new_record, body)
             raise
+        # From here on nothing is removed: a disk may have done what it reports as failed.
+        with self._disk():
+            new_record.replace(spooled.record)
+        try:
+            self._sync_folder()
+        except OSError as error:
+            # The answer is here, and on its way to the vault in a moment.
+            log.warning("The spool folder %s could not be flushed (%s).", self._folder, error.strerror)
         return spooled
 
     def sweep(self, keep: Spooled | None = None) -> None:
@@ -176,13 +186,14 @@ class Spool:
         """
         oldest = time.time() - LEFTOVER_AGE.total_seconds()
         kept = (keep.record, keep.body) if keep is not None else ()
-        for path in self._folder.iterdir():
-            if path in kept or path.suffix not in (_RECORD, _NEW_RECORD, _BODY, _LOST):
-                continue
-            # Another task may sweep at the same time, and no leftover is worth failing for.
-            with contextlib.suppress(OSError):
-                if path.lstat().st_mtime < oldest:
-                    path.unlink(missing_ok=True)
+        # Another task may sweep at the same time, and no leftover is worth failing for.
+        with contextlib.suppress(OSError):
+            for path in self._folder.iterdir():
+                if path in kept or path.suffix not in (_RECORD, _NEW_RECORD, _BODY, _LOST):
+                    continue
+                with contextlib.suppress(OSError):
+                    if path.lstat().st_mtime < oldest:
+                        path.unlink(missing_ok=True)
 
     def _write_file(self, path: Path, blocks: Iterable[bytes]) -> None:
         with self._disk():
@@ -215,6 +226,27 @@ class Spool:
 
     def _path(self, key: str, suffix: str) -> Path:
         return self._folder / (hashlib.sha256(key.encode()).hexdigest()[:40] + suffix)
+
+
+def _read(body: Path) -> Iterator[bytes]:
+    with body.open("rb") as file:
+        while block := file.read(_BLOCK):
+            yield block
+
+
+def _unlink(*paths: Path) -> None:
+    for path in paths:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("%s could not be removed (%s); it is removed later.", path, error.strerror)
+
+
+def _unreadable(path: Path, error: OSError) -> UnreadableSpoolError:
+    return UnreadableSpoolError(
+        f"The bot's backup cannot be read from the spool folder {path.parent} ({error.strerror}). It is kept: "
+        "look at that disk, then run the task again."
+    )
 
 
 def _write_all(file: io.FileIO, block: bytes) -> None:

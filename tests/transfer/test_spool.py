@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_xbackup.transfer.errors import SpoolError
+from airflow_provider_xbackup.transfer.errors import SpoolError, UnreadableSpoolError
 from airflow_provider_xbackup.transfer.spool import Spool, Spooled
 from airflow_provider_xbackup.vault.encoding import Encoded
 
@@ -268,6 +269,85 @@ def test_a_full_disk_is_told_and_leaves_nothing(spool: Spool, folder: Path, monk
     with pytest.raises(SpoolError, match=r"No space left on device.*Make room"):
         write(spool)
 
+    assert list(folder.iterdir()) == []
+
+
+def broken(*_: object, **__: object) -> None:
+    raise OSError(5, "Input/output error")
+
+
+def test_an_answer_that_cannot_be_read_right_now_is_kept(spool: Spool, monkeypatch: pytest.MonkeyPatch):
+    write(spool, b"content")
+
+    with monkeypatch.context() as fault:
+        fault.setattr(Path, "open", broken)
+        with pytest.raises(UnreadableSpoolError, match=r"Input/output error.*It is kept"):
+            spool.find("key")
+
+    assert read(spool.find("key")) == b"content"
+
+
+def test_an_answer_whose_bytes_break_off_on_their_way_to_the_vault_is_told_and_kept(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+):
+    spooled = write(spool, b"content")
+
+    with monkeypatch.context() as fault:
+        fault.setattr(Path, "open", broken)
+        with pytest.raises(UnreadableSpoolError, match="It is kept"):
+            read(spooled)
+
+    assert read(spool.find("key")) == b"content"
+
+
+def test_an_answer_is_kept_where_the_disk_did_what_it_reports_as_failed(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+):
+    replace = Path.replace
+
+    def replace_and_fail(path: Path, target: Path) -> None:
+        replace(path, target)
+        broken()
+
+    with monkeypatch.context() as fault:
+        fault.setattr(Path, "replace", replace_and_fail)
+        with pytest.raises(SpoolError, match="Input/output error"):
+            write(spool, b"content")
+
+    assert read(spool.find("key")) == b"content"
+
+
+def test_an_answer_goes_on_to_the_vault_though_its_folder_cannot_be_flushed(
+    spool: Spool, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    fsync = os.fsync
+
+    def fsync_files(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            broken()
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync_files)
+
+    assert read(write(spool, b"content")) == b"content"
+
+
+def test_what_cannot_be_removed_or_swept_is_no_reason_to_fail(
+    spool: Spool, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    spooled = write(spool)
+    for path in folder.iterdir():
+        os.utime(path, (0, 0))
+
+    with monkeypatch.context() as fault:
+        fault.setattr(Path, "unlink", broken)
+        spooled.remove()
+        spool.sweep()
+        fault.setattr(Path, "iterdir", broken)
+        spool.sweep()
+    assert list(folder.iterdir())
+
+    spool.sweep()
     assert list(folder.iterdir()) == []
 
 
