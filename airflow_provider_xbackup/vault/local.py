@@ -41,7 +41,7 @@ class LocalStore(Store):
 
         :raises MissingVaultError: when its folder does not exist
         """
-        if not self.root.is_dir():
+        if not self._is_there():
             raise MissingVaultError(
                 f"There is no vault at {self.url}: the folder does not exist. Check the path, or whether "
                 "its disk is mounted here."
@@ -73,17 +73,16 @@ class LocalStore(Store):
         """
         removed = super().delete(path)
         self._cleanup(path)
-        with contextlib.suppress(FileNotFoundError):
-            _fsync(next(folder for folder in self._folders(path) if folder.is_dir()))
+        self._do("remove", path, lambda: self._sync_nearest(path))
         return removed
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """List all objects below a folder; see :meth:`Store.list`."""
-        return super().list(prefix) if self.root.is_dir() else iter(())
+        return super().list(prefix) if self._is_there() else iter(())
 
     def list_folders(self, prefix: str = "") -> tuple[str, ...]:
         """List the names of the folders directly below a folder; see :meth:`Store.list_folders`."""
-        return super().list_folders(prefix) if self.root.is_dir() else ()
+        return super().list_folders(prefix) if self._is_there() else ()
 
     def clock(self, path: str) -> datetime:  # noqa: ARG002 - an unnamed file tells it
         """Tell what the time is by the clock of the disk, which may be another machine's."""
@@ -152,7 +151,7 @@ class LocalStore(Store):
     def _raw(self, *, write: bool = False) -> ObjectStore:
         if write:
             self._make_root()
-        elif not self.root.is_dir():
+        elif not self._is_there():
             raise ObjectMissingError(f"There is no vault at {self.url}: the folder does not exist.")
         return super()._raw()
 
@@ -161,13 +160,18 @@ class LocalStore(Store):
         # An unnamed file: proof that the folder can be written, and nothing to remove.
         self._do("write into", "", lambda: tempfile.TemporaryFile(dir=self.root).close())
 
+    def _is_there(self) -> bool:
+        return self._do("look at", "", self.root.is_dir)
+
     def _make_root(self) -> None:
-        if self.root.is_dir():
-            return
-        missing = list(itertools.takewhile(lambda folder: not folder.exists(), self._upwards(self.root)))
-        self._do("make the folder", "", lambda: self.root.mkdir(parents=True, exist_ok=True))
-        for folder in missing:
-            _fsync(folder.parent)
+        def make() -> None:
+            missing = list(itertools.takewhile(lambda folder: not folder.exists(), self._upwards(self.root)))
+            self.root.mkdir(parents=True, exist_ok=True)
+            for folder in missing:
+                _fsync(folder.parent)
+
+        if not self._is_there():
+            self._do("make the folder", "", make)
 
     def _attributes(self, media_type: str | None) -> dict[str, str] | None:  # noqa: ARG002 - a file has none
         return None
@@ -180,6 +184,13 @@ class LocalStore(Store):
                 _fsync(folder)
 
         self._do("write", path, settle)
+
+    def _sync_nearest(self, path: str) -> None:
+        """Flush the innermost folder that is left of an object's: somebody else may remove it meanwhile."""
+        for folder in self._folders(path):
+            with contextlib.suppress(FileNotFoundError):
+                _fsync(folder)
+                break
 
     def _cleanup(self, path: str) -> None:
         with contextlib.suppress(OSError):
