@@ -22,7 +22,7 @@ from tenacity import AsyncRetrying
 from airflow_provider_xbackup.http.endpoint import Endpoint
 from airflow_provider_xbackup.http.message import Answer, Request
 from airflow_provider_xbackup.http.retry import SendError, certificate_refused, give_up, policy
-from airflow_provider_xbackup.http.route import authorities_for, proxy_for
+from airflow_provider_xbackup.http.route import authorities_for, proxy_for, secrets_of_proxy
 from airflow_provider_xbackup.http.throttle import RateLimit
 from airflow_provider_xbackup.http.tokens import Token, TokenSource, secrets_of
 
@@ -98,6 +98,8 @@ class AsyncClient:
         headers = dict(request.headers)
         if token is not None:
             headers["Authorization"] = f"Bearer {token.value}"
+        proxy = proxy_for(self.endpoint, url)
+        secrets = (*secrets_of(request, token), *secrets_of_proxy(proxy))
         try:
             async with self._session.request(
                 request.method,
@@ -105,12 +107,12 @@ class AsyncClient:
                 json=request.json,
                 data=request.body,
                 headers=headers,
-                proxy=proxy_for(self.endpoint, url),
+                proxy=proxy,
                 allow_redirects=False,
             ) as response:
                 body = await _read_body(response)
                 named = {name.lower(): value for name, value in response.headers.items()}
-                return Answer(response.status, named, body, datetime.now(UTC), secrets_of(request, token))
+                return Answer(response.status, named, body, datetime.now(UTC), secrets)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             failure = _translated(error, url)
         # Raised out here: the library's error, with URL and headers, must be in no chain.

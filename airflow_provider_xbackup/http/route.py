@@ -6,7 +6,7 @@ The libraries' own reading of the environment is switched off: it brings credent
 from __future__ import annotations
 
 import os
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from requests.utils import get_environ_proxies, select_proxy
 
@@ -30,6 +30,18 @@ def proxy_for(endpoint: Endpoint, url: str) -> str | None:
         return None
     proxy = select_proxy(url, get_environ_proxies(url))
     return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
+
+
+def secrets_of_proxy(proxy: str | None) -> tuple[str, ...]:
+    """Return what a proxy must not bring back into a text: its password, alone and as it is sent.
+
+    :param proxy: the proxy's URL, or None
+    """
+    parts = urlsplit(proxy or "")
+    if not parts.password:
+        return ()
+    user, password = unquote(parts.username or ""), unquote(parts.password)
+    return parts.password, password, f"{user}:{password}"
 
 
 def authorities_for(endpoint: Endpoint) -> bool | str:

@@ -24,7 +24,7 @@ from airflow_provider_xbackup.http.links import LinkAdapter
 from airflow_provider_xbackup.http.message import Answer, Request
 from airflow_provider_xbackup.http.places import Place, is_loopback, places_of
 from airflow_provider_xbackup.http.retry import SendError, certificate_refused, give_up, policy
-from airflow_provider_xbackup.http.route import authorities_for, proxy_for
+from airflow_provider_xbackup.http.route import authorities_for, proxy_for, secrets_of_proxy
 from airflow_provider_xbackup.http.tokens import Token, TokenSource, secrets_of
 
 BLOCK = 1 << 20
@@ -269,7 +269,8 @@ class Client:
         if response.status_code >= 400:
             with contextlib.closing(response):
                 body = _read_error(response)
-        return Stream(_answer(response, body, secrets_of(request, token)), response)
+        secrets = (*secrets_of(request, token), *secrets_of_proxy(proxy))
+        return Stream(_answer(response, body, secrets), response)
 
     def _link_target(self, request: Request, location: str) -> str:
         """Return where a redirect leads to.
