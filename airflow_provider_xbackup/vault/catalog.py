@@ -161,7 +161,7 @@ class Catalog:
         :raises VaultError: when the store does not answer; a damaged manifest is a finding instead
         """
         self.findings = []
-        entries = self._entries()
+        entries = self.folders()
         newest_first = sorted(entries, key=lambda path: (path.backup_id, path), reverse=True)
         limit = self._now() + CLOCK_TOLERANCE
         for path, read in read_ahead(self._read, newest_first, _READERS):
@@ -178,8 +178,11 @@ class Catalog:
         """Return the newest backup that is neither expired nor dated in the future."""
         return next((backup for backup in self if not backup.tombstoned and not backup.in_future), None)
 
-    def _entries(self) -> dict[BackupPath, frozenset[str]]:
-        """List the folders that hold a manifest, with what else they hold."""
+    def folders(self) -> dict[BackupPath, frozenset[str]]:
+        """List the folders that hold a manifest, with the names of all they hold.
+
+        :raises VaultError: when the store does not answer
+        """
         services = layout.SERVICES if self._service is None else (self._service,)
         if self._account is not None:
             prefixes = [f"{service}/{self._account}" for service in services]

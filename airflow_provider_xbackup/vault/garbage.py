@@ -18,16 +18,15 @@ from airflow_provider_xbackup.vault.catalog import read_manifest
 from airflow_provider_xbackup.vault.errors import (
     ManifestError,
     ObjectMissingError,
-    RecordError,
     StoreUnavailableError,
     UnwritableFolderError,
     VaultAccessError,
     VaultError,
 )
+from airflow_provider_xbackup.vault.holds import is_held
 from airflow_provider_xbackup.vault.layout import BackupPath
 from airflow_provider_xbackup.vault.leftovers import Leftover
 from airflow_provider_xbackup.vault.manifest import Manifest
-from airflow_provider_xbackup.vault.records import Hold
 from airflow_provider_xbackup.vault.store import Store, StoredObject
 from airflow_provider_xbackup.vault.vault import Vault
 
@@ -253,21 +252,12 @@ def _look_into(store: Store, path: BackupPath, now: datetime) -> _Folder | None:
         return None  # nobody knows what it names
     except ObjectMissingError:
         # A tombstone means that a removal has begun and will be finished.
-        if layout.TOMBSTONE in objects or (layout.HOLD in objects and _is_held(store, path, now)):
+        if layout.TOMBSTONE in objects or (layout.HOLD in objects and is_held(store, path, now)):
             return None
         return _Folder(objects, None)
     if any(artifact.name not in objects for artifact in manifest.artifacts):
         return None  # another attempt's files may be the only ones that are left
     return _Folder(objects, manifest)
-
-
-def _is_held(store: Store, path: BackupPath, now: datetime) -> bool:
-    try:
-        return Hold.from_json(store.read(path.hold)).in_force(now)
-    except ObjectMissingError:
-        return False
-    except RecordError:
-        return True
 
 
 def _unfinished(store: Store, age: _Age) -> Iterator[Garbage]:

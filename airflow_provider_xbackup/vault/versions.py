@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from airflow_provider_xbackup.vault.translate import translate
@@ -21,12 +22,12 @@ class Hidden:
     """An object that is hidden by a delete marker.
 
     :param path: its path inside the vault
-    :param marker: the version of the marker
+    :param markers: the versions of its delete markers; who deletes twice leaves two
     :param version: the newest version that holds bytes; None where none is left
     """
 
     path: str
-    marker: str
+    markers: tuple[str, ...]
     version: str | None
 
 
@@ -75,19 +76,17 @@ class BucketVersions:
         :param folder: the folder, without a slash at the end
         :raises VaultError: when the store does not answer, or the credentials do not allow it
         """
-        markers: dict[str, str] = {}
-        newest: dict[str, tuple[Any, str]] = {}
+        markers: dict[str, list[str]] = {}
+        deleted: set[str] = set()
+        newest: dict[str, str] = {}
         for page in self._pages(folder, Prefix=self._key(f"{folder}/")):
             for found in page.get("DeleteMarkers", ()):
+                markers.setdefault(found["Key"], []).append(found["VersionId"])
                 if found["IsLatest"]:
-                    markers[found["Key"]] = found["VersionId"]
-            for found in page.get("Versions", ()):
-                version = (found["LastModified"], found["VersionId"])
-                newest[found["Key"]] = max(newest.get(found["Key"], version), version)
-        return [
-            Hidden(self._path(key), marker, newest[key][1] if key in newest else None)
-            for key, marker in sorted(markers.items())
-        ]
+                    deleted.add(found["Key"])
+            for found in page.get("Versions", ()):  # the newest of each object first
+                newest.setdefault(found["Key"], found["VersionId"])
+        return [Hidden(self._path(key), tuple(markers[key]), newest.get(key)) for key in sorted(deleted)]
 
     def read(self, hidden: Hidden) -> bytes:
         """Read the bytes of a small hidden object.
@@ -105,17 +104,15 @@ class BucketVersions:
         return self._do("read a version of", hidden.path, read)
 
     def reveal(self, hidden: Hidden) -> None:
-        """Remove the marker of a hidden object, so that it is there again.
+        """Remove the markers of a hidden object, so that it is there again.
 
         :raises VaultError: when the store refuses
         """
-        self._do(
-            "remove the delete marker of",
-            hidden.path,
-            lambda: self._client.delete_object(
-                Bucket=self._url.bucket, Key=self._key(hidden.path), VersionId=hidden.marker
-            ),
-        )
+        for marker in hidden.markers:
+            delete = partial(
+                self._client.delete_object, Bucket=self._url.bucket, Key=self._key(hidden.path), VersionId=marker
+            )
+            self._do("remove the delete marker of", hidden.path, delete)
 
     def _pages(self, path: str, **options: Any) -> Iterator[Any]:
         pages = iter(
