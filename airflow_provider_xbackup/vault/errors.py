@@ -55,6 +55,10 @@ class IncompleteWriteError(VaultError):
     """What lies in the store after writing is not what was written. No backup was made of it."""
 
 
+class DifferentBytesError(IncompleteWriteError):
+    """Bytes are not those that were announced, by a spool or by the manifest of another vault."""
+
+
 class ManifestError(VaultError):
     """A manifest cannot be read: damaged, or of a version this release does not know."""
 

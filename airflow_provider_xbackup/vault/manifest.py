@@ -198,7 +198,7 @@ class Manifest(_Model):
 
     def to_json(self) -> bytes:
         """Return the manifest as it is stored: the same bytes for the same manifest."""
-        return (json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n").encode()
+        return to_json(self.to_dict())
 
     @classmethod
     def from_json(cls, data: bytes) -> Manifest:
@@ -229,6 +229,11 @@ class Manifest(_Model):
             first = exc.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"])
             raise ManifestError(f"its field {where[:100]!r} is wrong: {first['msg']}") from None
+
+
+def to_json(value: dict[str, Any]) -> bytes:
+    """Write JSON values as a vault keeps them: for people too, and the same bytes for the same values."""
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def json_schema() -> dict[str, Any]:

@@ -5,14 +5,13 @@ Each is a small JSON object in the backup's folder; its place is in :mod:`~.layo
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from airflow_provider_xbackup.vault.errors import RecordError
-from airflow_provider_xbackup.vault.manifest import Instant
+from airflow_provider_xbackup.vault.manifest import Instant, to_json
 
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
 
@@ -28,7 +27,7 @@ class Record(BaseModel):
 
     def to_json(self) -> bytes:
         """Return the record as it is stored."""
-        return (json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n").encode()
+        return to_json(self.to_dict())
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:

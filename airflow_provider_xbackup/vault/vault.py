@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +14,21 @@ from airflow_provider_xbackup.vault import layout
 from airflow_provider_xbackup.vault.catalog import Backup, Catalog, read_manifest
 from airflow_provider_xbackup.vault.encoding import Digest, Encoded
 from airflow_provider_xbackup.vault.errors import (
+    DifferentBytesError,
     IncompleteWriteError,
     ObjectExistsError,
     ObjectMissingError,
 )
 from airflow_provider_xbackup.vault.layout import BackupPath
-from airflow_provider_xbackup.vault.manifest import Artifact, Condition, Manifest, Producer, Remote, Scope
+from airflow_provider_xbackup.vault.manifest import (
+    Artifact,
+    Condition,
+    Manifest,
+    Producer,
+    Remote,
+    Scope,
+    to_json,
+)
 from airflow_provider_xbackup.vault.store import Store
 from airflow_provider_xbackup.vault.url import VaultUrl
 from airflow_provider_xbackup.vault.waiting import GRACE, within
@@ -246,7 +256,7 @@ class Draft:
         :param facts: what is known about them
         :param media_type: of the plain bytes
         :return: what the manifest will say about it
-        :raises IncompleteWriteError: when the bytes are not those of the facts; nothing is stored
+        :raises DifferentBytesError: when the bytes are not those of the facts; nothing is stored
         :raises VaultError: when the store does not take it
         """
         name = layout.artifact_name(
@@ -287,8 +297,7 @@ class Draft:
         :raises IncompleteWriteError: when an artifact is missing or has another size; there is no backup
         :raises VaultError: when the store does not take the manifest; run again, it converges
         """
-        artifacts = self.artifacts
-        self._look_at(artifacts)
+        self._look_at(self.artifacts)
         manifest = Manifest.model_validate(
             {
                 "service": self.path.service,
@@ -302,12 +311,30 @@ class Draft:
                 "completed_at": completed_at or datetime.now(UTC),
                 "condition": condition,
                 "remote": remote,
-                "artifacts": artifacts,
+                "artifacts": self.artifacts,
                 "entities": None if entities is None else dict(entities),
                 "producer": producer,
             }
         )
-        data = manifest.to_json()
+        return self._publish(manifest, manifest.to_json())
+
+    def commit_copy(self, original: bytes) -> Backup:
+        """Make the copy of a backup exist, in the order of :meth:`commit`.
+
+        :param original: the manifest of the original, as stored: what it says stays, but for the names of
+            this copy's files. Fields that this release does not know stay as well.
+        :return: the backup, this attempt's or the one that was first
+        :raises ManifestError: when the original is damaged
+        :raises IncompleteWriteError: when an artifact is missing or has another size; there is no backup
+        :raises VaultError: when the store does not take the manifest; run again, it converges
+        """
+        Manifest.from_json(original)
+        self._look_at(self.artifacts)
+        files = [artifact.model_dump(mode="json") for artifact in self.artifacts]
+        data = to_json(json.loads(original) | {"artifacts": files})
+        return self._publish(Manifest.from_json(data), data)
+
+    def _publish(self, manifest: Manifest, data: bytes) -> Backup:
         self._manifest_tried = True
         try:
             self._store.create(self.path.manifest, data)
@@ -317,7 +344,7 @@ class Draft:
             if not self._own(manifest):
                 return Backup(self.vault.url, self.path, manifest)
         try:
-            self._look_at(artifacts)
+            self._look_at(self.artifacts)
         except IncompleteWriteError:
             if not self._withdraw():
                 return self._theirs()
@@ -407,7 +434,7 @@ def _matching(blocks: Iterable[bytes], facts: StoredBytes, where: str) -> Iterab
     digest = Digest()
     yield from digest.of(blocks)
     if (digest.size, digest.sha256) != (facts.stored_size, facts.stored_sha256):
-        raise IncompleteWriteError(
-            f"The spooled bytes for {where} are not those that were downloaded: {digest.size} bytes instead "
-            f"of {facts.stored_size}, or another digest. Nothing was stored."
+        raise DifferentBytesError(
+            f"The bytes for {where} are not those that were announced: {digest.size} bytes instead of "
+            f"{facts.stored_size}, or another digest. Nothing was stored."
         )

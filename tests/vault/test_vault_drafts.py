@@ -261,7 +261,7 @@ def test_spooled_bytes_that_changed_are_not_stored(vault: Vault) -> None:
     encoded = Encoded([b"plain"])
     list(encoded)
     draft = vault.draft("xenioo", "welcome", BACKUP_ID)
-    with pytest.raises(IncompleteWriteError, match="not those that were downloaded"):
+    with pytest.raises(IncompleteWriteError, match="not those that were announced"):
         draft.add_stored("bot", [b"plaim"], StoredBytes.of(encoded), media_type="application/json")
     assert names(vault) == []
 
