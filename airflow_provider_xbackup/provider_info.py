@@ -84,7 +84,10 @@ def get_provider_info() -> dict[str, Any]:
             _modules("hooks", "Xenioo", "xenioo"),
             _modules("hooks", "XBackup Vault", "vault"),
         ],
-        "operators": [_modules("operators", "Xray Cloud", "xray")],
+        "operators": [
+            _modules("operators", "Xray Cloud", "xray"),
+            _modules("operators", "XBackup Vault", "vault"),
+        ],
         "sensors": [_modules("sensors", "Xray Cloud", "xray"), _modules("sensors", "XBackup Vault", "vault")],
         "triggers": [_modules("triggers", "Xray Cloud", "xray")],
         "transfers": [

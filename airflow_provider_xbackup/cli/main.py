@@ -12,12 +12,22 @@ import sys
 from collections.abc import Sequence
 
 from airflow_provider_xbackup import __version__
-from airflow_provider_xbackup.cli import accept, errors, garbage, list_backups, show, simulate, status, text
+from airflow_provider_xbackup.cli import (
+    accept,
+    errors,
+    garbage,
+    list_backups,
+    show,
+    simulate,
+    status,
+    text,
+    verify,
+)
 from airflow_provider_xbackup.errors import BackupError
 
 #: The commands, in the order of the help. Each module has NAME, HELP, ``add_arguments`` and ``run``, and
 #: imports what is heavy only in ``run``.
-COMMANDS = (list_backups, show, status, accept, garbage, simulate)
+COMMANDS = (list_backups, show, status, verify, accept, garbage, simulate)
 
 
 def parser() -> argparse.ArgumentParser:

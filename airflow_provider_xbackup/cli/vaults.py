@@ -8,12 +8,14 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from airflow_provider_xbackup.vault.catalog import Backup, Finding
     from airflow_provider_xbackup.vault.vault import Vault
+
+T = TypeVar("T")
 
 
 def add_vault(parser: argparse.ArgumentParser) -> None:
@@ -81,20 +83,37 @@ def report(findings: list[Finding]) -> int:
 
 
 def _open_with_airflow(url: object, *, debug: bool) -> Vault:
+    def open_it() -> Vault:
+        from airflow_provider_xbackup.hooks.vault import VaultHook
+
+        return VaultHook(url).vault
+
+    return with_airflow(
+        open_it,
+        f"The vault {url} names an Airflow connection",
+        "Leave the connection out of the URL to use the environment's credentials.",
+        debug=debug,
+    )
+
+
+def with_airflow(do: Callable[[], T], why: str, instead: str, *, debug: bool) -> T:
+    """Do something that needs Airflow, and keep what Airflow says while it starts off the result.
+
+    :param do: what to do
+    :param why: why Airflow is needed, for the message where it is not installed
+    :param instead: what to do where it is not
+    :param debug: let it be heard
+    :raises MissingDependencyError: when Airflow is not installed
+    """
     from airflow_provider_xbackup.errors import MissingDependencyError
 
     with contextlib.nullcontext() if debug else _quiet():
         try:
             import airflow  # noqa: F401
         except ImportError:
-            raise MissingDependencyError(
-                f"The vault {url} names an Airflow connection, but Airflow is not installed here. Leave the "
-                "connection out of the URL to use the environment's credentials."
-            ) from None
+            raise MissingDependencyError(f"{why}, but Airflow is not installed here. {instead}") from None
         _allow_metadata_database()
-        from airflow_provider_xbackup.hooks.vault import VaultHook
-
-        return VaultHook(url).vault
+        return do()
 
 
 def _allow_metadata_database() -> None:

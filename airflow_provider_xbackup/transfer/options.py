@@ -26,5 +26,6 @@ def check_max_drop(max_drop: object) -> None:
 
     :raises InvalidArgumentError: when it is no share
     """
-    if isinstance(max_drop, bool) or not isinstance(max_drop, (int, float)) or not 0 <= max_drop <= 1:
-        raise InvalidArgumentError(f"max_drop must be a share between 0 and 1 and is {max_drop!r}.")
+    from airflow_provider_xbackup.vault.drops import check_share
+
+    check_share("max_drop", max_drop)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from airflow_provider_xbackup.errors import InvalidArgumentError
 from airflow_provider_xbackup.vault.manifest import Artifact
 
 _FILES = {"backup": "data file", "attachments": "attachments file", "bot": "bot's backup"}
@@ -30,3 +31,14 @@ def find_drops(
         for name, old in sorted(before.items())
         if old > 0 and name not in unread and now.get(name, 0) < old * (1 - max_drop)
     ]
+
+
+def check_share(name: str, value: object) -> None:
+    """Check a share that may be missing.
+
+    :param name: what it is called
+    :param value: the share
+    :raises InvalidArgumentError: when it is no number from 0 to 1
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise InvalidArgumentError(f"{name} must be a share between 0 and 1 and is {value!r}.")
