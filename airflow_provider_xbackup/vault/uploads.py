@@ -6,6 +6,7 @@ They cost like objects, and no listing of objects shows them. obstore cannot lis
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC
 from typing import Any, TypeVar
 
 from airflow_provider_xbackup.vault.errors import ObjectMissingError
@@ -85,7 +86,7 @@ class OpenUploads:
             for part in page.get("Parts", ()):
                 size += part["Size"]
                 last = max(last, part["LastModified"])
-        return Leftover("upload", path, path, size, last, upload["UploadId"])
+        return Leftover("upload", path, path, size, last.astimezone(UTC), upload["UploadId"])
 
     def _key(self, path: str) -> str:
         return f"{self._url.prefix}/{path}" if self._url.prefix else path
