@@ -1,7 +1,7 @@
 """Garbage: what attempts that failed, and processes that died, have left in a vault.
 
 No manifest names it, so no reader ever sees it; it only costs. What is garbage, and what is left alone, is in
-docs/vault-format.md#garbage.
+docs/vault-format.md.
 """
 
 from __future__ import annotations
