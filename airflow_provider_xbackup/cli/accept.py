@@ -8,13 +8,11 @@ the keys url, state, who, why, at and already (true where it had been accepted b
 from __future__ import annotations
 
 import argparse
-import getpass
 import json
-import os
 import sys
 from datetime import UTC, datetime
 
-from airflow_provider_xbackup.cli import errors, text, vaults
+from airflow_provider_xbackup.cli import errors, people, text, vaults
 
 NAME = "accept"
 HELP = "release a suspect backup"
@@ -23,8 +21,7 @@ HELP = "release a suspect backup"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     vaults.add_backup(parser)
-    parser.add_argument("--why", required=True, metavar="TEXT", help="the reason, for whoever reads it later")
-    parser.add_argument("--who", metavar="NAME", help="who says so (your user name here)")
+    people.add_words(parser)
     parser.add_argument("--json", action="store_true", help="write a JSON object")
 
 
@@ -35,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     vault = vaults.open_vault(args)
     backup = vaults.find_backup(vault, args)
     now = datetime.now(UTC)
-    word = accept(vault, backup, _user() if args.who is None else args.who, args.why, now)
+    word = accept(vault, backup, people.who(args), args.why, now)
     already = word.at != now
     if args.json:
         said = {name: value for name, value in word.to_dict().items() if name in ("who", "why", "at")}
@@ -45,10 +42,3 @@ def run(args: argparse.Namespace) -> int:
         what = "was accepted already" if already else "is accepted"
         print(text.safe(f"The backup {backup.location} {what}, by {word.who} on {text.when(word.at)}: {word.why}"))
     return errors.FINE
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user often has a number only
-        return f"uid {os.getuid()}"

@@ -16,18 +16,34 @@ from airflow_provider_xbackup.cli import (
     accept,
     errors,
     garbage,
+    hold,
     list_backups,
+    release,
+    retention,
     show,
     simulate,
     status,
     text,
+    undelete,
     verify,
 )
 from airflow_provider_xbackup.errors import BackupError
 
 #: The commands, in the order of the help. Each module has NAME, HELP, ``add_arguments`` and ``run``, and
 #: imports what is heavy only in ``run``.
-COMMANDS = (list_backups, show, status, verify, accept, garbage, simulate)
+COMMANDS = (
+    list_backups,
+    show,
+    status,
+    verify,
+    accept,
+    hold,
+    release,
+    retention,
+    undelete,
+    garbage,
+    simulate,
+)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -1,0 +1,239 @@
+"""Expire old backups: say what a policy keeps and why (plan), or carry it out (apply).
+
+A backup is kept when any of the --keep rules keeps it. Held backups, the newest verified ones and what others
+build on are kept whatever the rules say. An expired backup can be brought back for --grace, then its data goes.
+A plan that looks like a mistake is refused: nothing of that group is touched, the exit code is 1, and the message
+names what to give to --override.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_xbackup.cli import errors, text, vaults
+from airflow_provider_xbackup.cli.durations import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from airflow_provider_xbackup.vault.expire import Applied, Outlook
+    from airflow_provider_xbackup.vault.layout import BackupPath
+    from airflow_provider_xbackup.vault.plan import RetentionPlan
+    from airflow_provider_xbackup.vault.retention import RetentionPolicy
+
+NAME = "retention"
+HELP = "expire old backups by a policy, or say what would expire"
+
+_PERIODS = ("hourly", "daily", "weekly", "monthly", "yearly")
+_STYLES = {"keep": "green", "revive": "green", "expire": "bold yellow", "remove": "bold red"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, dest="action")
+    plan = actions.add_parser("plan", help="say what would become of every backup, and why; do nothing")
+    apply = actions.add_parser("apply", help="expire backups, and remove those that expired long enough ago")
+    for sub in (plan, apply):
+        _add_policy(sub)
+        sub.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    apply.add_argument(
+        "--garbage-after",
+        type=duration,
+        default=timedelta(days=7),
+        metavar="AGE",
+        help="how old the leavings of failed attempts must be to go (7d)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    from airflow_provider_xbackup.vault.expire import apply_retention, plan_retention
+    from airflow_provider_xbackup.vault.plan import check_overrides
+
+    policy = _policy(args)
+    options: dict[str, Any] = {
+        "service": args.service,
+        "account": args.account,
+        "grace": args.grace,
+        "override": check_overrides(args.override),
+        "now": datetime.now(UTC),
+    }
+    vault = vaults.open_vault(args)
+    if args.action == "plan":
+        outlook = plan_retention(vault, policy, **options)
+        _write_json(str(vault.url), options["now"], outlook) if args.json else _write_plans(outlook.plans)
+        return _report(outlook)
+    applied = apply_retention(vault, policy, garbage_after=args.garbage_after, **options)
+    if args.json:
+        _write_json(str(vault.url), options["now"], applied, **_done(applied))
+    else:
+        _write_summary(applied)
+    for refused in applied.not_let_go:
+        text.complain(f"not removed: {refused.reason} The next apply tries again.")
+    return _report(applied) or (errors.FINDING if applied.not_let_go else errors.FINE)
+
+
+def _add_policy(parser: argparse.ArgumentParser) -> None:
+    vaults.add_vault(parser)
+    rules = parser.add_argument_group("rules", "a number, or 'unlimited'; durations such as 1y2m3d4h, 90d, 36h")
+    rules.add_argument("--keep-last", type=_count, metavar="N", help="the newest N")
+    for period in _PERIODS:
+        rules.add_argument(
+            f"--keep-{period}",
+            type=_count,
+            metavar="N",
+            help=f"the newest of each of the newest N {_noun(period)}",
+        )
+    rules.add_argument(
+        "--keep-within", metavar="DURATION", help="all that are less than so much older than the newest"
+    )
+    for period in _PERIODS:
+        rules.add_argument(
+            f"--keep-within-{period}",
+            metavar="DURATION",
+            help=f"of those, the newest of each of the {_noun(period)}",
+        )
+    rules.add_argument("--timezone", metavar="NAME", help="where days begin, such as Europe/Berlin (UTC)")
+    rules.add_argument("--min-verified", type=int, metavar="N", help="always keep the newest N verified ones (1)")
+    rules.add_argument(
+        "--max-delete-fraction", type=float, metavar="SHARE", help="refuse to expire more of a group at once (0.5)"
+    )
+    parser.add_argument(
+        "--grace",
+        type=duration,
+        default=timedelta(days=3),
+        metavar="AGE",
+        help="time to bring expired ones back (3d)",
+    )
+    parser.add_argument(
+        "--override", action="append", default=[], metavar="NAME", help="go over a refusal; may be repeated"
+    )
+    vaults.add_filters(parser)
+    parser.add_argument("--json", action="store_true", help="write a JSON object")
+
+
+def _policy(args: argparse.Namespace) -> RetentionPolicy:
+    from airflow_provider_xbackup.errors import InvalidArgumentError
+    from airflow_provider_xbackup.vault.retention import COUNTS, DURATIONS, RetentionPolicy
+
+    rules = {name: getattr(args, name) for name in (*COUNTS, *DURATIONS) if getattr(args, name) is not None}
+    if not rules:
+        raise InvalidArgumentError(
+            "Say what to keep: at least one of the --keep options, such as --keep-daily 30."
+        )
+    others = {name: getattr(args, name) for name in ("timezone", "min_verified", "max_delete_fraction")}
+    return RetentionPolicy(**rules, **{name: value for name, value in others.items() if value is not None})
+
+
+def _count(words: str) -> int:
+    from airflow_provider_xbackup.vault.retention import UNLIMITED
+
+    return UNLIMITED if words == "unlimited" else int(words)
+
+
+_count.__name__ = "number"  # argparse names it
+
+
+def _noun(period: str) -> str:
+    return "days" if period == "daily" else f"{period.removesuffix('ly')}s"
+
+
+def _report(outlook: Outlook) -> int:
+    for plan in outlook.plans:
+        if plan.paused:
+            text.complain(
+                f"paused: nothing of {plan.group} expires, because {plan.paused}. Look at it; if it is what it "
+                "should be, accept it with 'xbackup accept'."
+            )
+        for refusal in plan.refusals:
+            text.complain(
+                f"refused: {plan.group}: {refusal.text}. Nothing of this group was touched. If it is meant, give "
+                f"--override {refusal.name}."
+            )
+    return vaults.report(list(outlook.findings)) or (errors.FINDING if outlook.refused else errors.FINE)
+
+
+def _write_json(vault: str, now: datetime, outlook: Outlook, **done: Any) -> None:
+    value = {
+        "vault": vault,
+        "now": now.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        **done,
+        "groups": [plan.to_dict() for plan in outlook.plans],
+        "findings": [{"code": found.code, "path": found.path, "text": found.text} for found in outlook.findings],
+    }
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+
+def _done(applied: Applied) -> dict[str, Any]:
+    def folders(paths: Iterable[BackupPath]) -> list[str]:
+        return [path.folder for path in paths]
+
+    return {
+        "expired": folders(applied.expired),
+        "revived": folders(applied.revived),
+        "removed": folders(applied.removed),
+        "freed": applied.freed,
+        "bytes_remain": applied.hidden,
+        "not_let_go": [{"path": refused.path, "reason": refused.reason} for refused in applied.not_let_go],
+        "garbage": {"removed": len(applied.garbage.removed), "bytes": applied.garbage.bytes},
+    }
+
+
+def _write_plans(plans: Iterable[RetentionPlan]) -> None:
+    from rich.table import Table
+
+    console = text.console()
+    for plan in plans:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+        table.add_column("Backup", no_wrap=True)
+        for heading in ("Age", "Size"):
+            table.add_column(heading, no_wrap=True, justify="right")
+        table.add_column("Action", no_wrap=True)
+        table.add_column("Why", overflow="fold")
+        for each in plan.decisions:
+            table.add_row(
+                text.cell(each.entry.backup_id),
+                text.cell(text.age(each.entry.instant)),
+                text.cell(text.size(each.entry.size)),
+                text.cell(each.action.value, _STYLES.get(each.action.value, "dim")),
+                text.cell(", ".join(each.reasons)),
+            )
+        console.print(text.cell(f"{plan.group}: {_counts(plan)}", "bold"), soft_wrap=True)
+        console.print(table)
+        console.print()
+
+
+def _counts(plan: RetentionPlan) -> str:
+    number = Counter(each.action.value for each in plan.decisions)
+    names = (
+        ("keep", "kept"),
+        ("expire", "to expire"),
+        ("remove", "to remove"),
+        ("revive", "to revive"),
+        ("pass", "no candidates"),
+    )
+    refused = " (refused)" if plan.refusals else " (paused)" if plan.paused else ""
+    return ", ".join(f"{number[action]:,} {words}" for action, words in names if number[action]) + refused
+
+
+def _write_summary(applied: Applied) -> None:
+    parts = [
+        f"{text.count(len(applied.expired), 'backup')} expired",
+        f"{len(applied.removed):,} removed ({text.size(applied.freed)})",
+    ]
+    if applied.revived:
+        parts.append(f"{len(applied.revived):,} revived")
+    if applied.garbage.removed:
+        parts.append(f"garbage removed: {text.size(applied.garbage.bytes)}")
+    kept = sum(len(plan.keep) for plan in applied.plans)
+    print(f"{text.count(len(applied.plans), 'group')}, {kept:,} kept. {', '.join(parts)}.")
+    if applied.hidden:
+        print(
+            "The bucket keeps versions. What was removed is hidden, bytes remain, until the bucket's rule for "
+            "noncurrent versions removes them; 'xbackup undelete --versions' brings a backup back until then."
+        )
