@@ -33,12 +33,21 @@ class Front:
         entry = self._world.journal.open(self._world.clock.now(), scope["method"], scope["path"], scope["headers"])
         scope["state"]["entry"] = entry
 
+        answered = False
+
+        async def receive_watched() -> Message:
+            message = await receive()
+            entry.cut_off = entry.cut_off or (message["type"] == "http.disconnect" and not answered)
+            return message
+
         async def send_dated(message: Message) -> None:
+            nonlocal answered
             if message["type"] == "http.response.start":
                 entry.status = message["status"]
                 if self._world.settings.date_header:
                     date = (b"date", http_date(self._world.clock.now()).encode())
                     message = altered(message, headers=[*message["headers"], date])
             await send(message)
+            answered = message["type"] == "http.response.body" and not message.get("more_body", False)
 
-        await self._vendors(scope, receive, send_dated)
+        await self._vendors(scope, receive_watched, send_dated)

@@ -24,6 +24,7 @@ class JournalEntry:
     :param bot: Xenioo bot named in the path
     :param job_id: job made by an accepted POST
     :param fault: action of the fault that was played
+    :param cut_off: the connection was gone before the whole answer was sent, through the client or a fault
     """
 
     sequence: int
@@ -37,6 +38,7 @@ class JournalEntry:
     bot: str | None = None
     job_id: str | None = None
     fault: str | None = None
+    cut_off: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """The entry for the control endpoint."""

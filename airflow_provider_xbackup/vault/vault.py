@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -211,7 +211,7 @@ class Draft:
         if issubclass(kind, Exception):
             self.discard()
         else:  # an interrupted process has seconds, and a store that does not answer takes minutes
-            within(GRACE, self.discard)
+            within(GRACE, self._abandon)
 
     @property
     def artifacts(self) -> tuple[Artifact, ...]:
@@ -262,7 +262,7 @@ class Draft:
         name = layout.artifact_name(
             role, self.nonce, compressed=facts.compression is not None, encrypted=facts.encryption is not None
         )
-        checked = _matching(blocks, facts, self.vault.url.join(self.path.file(name)))
+        checked = matching(blocks, facts, self.vault.url.join(self.path.file(name)))
         version_id = self._put(role, name, checked, facts.stored_size, media_type)
         return self._keep(role, name, media_type, facts, version_id)
 
@@ -364,6 +364,18 @@ class Draft:
             with contextlib.suppress(Exception):
                 self._store.delete(self.path.file(name))
 
+    def _abandon(self) -> None:
+        """Discard, and abort uploads that were left to themselves because they could not end in time."""
+        with self._lock:
+            targets = {self.path.file(name) for name in self._tried.values()}
+        if self._manifest_tried or not targets:
+            return
+        self.discard()
+        with contextlib.suppress(Exception):
+            for leftover in self._store.leftovers(self.path.folder):
+                if leftover.target in targets:
+                    self._store.clear(leftover)
+
     def _put(
         self, role: str, name: str, blocks: Iterable[bytes], expected_size: int | None, media_type: str
     ) -> str | None:
@@ -430,7 +442,14 @@ class Draft:
         return self.vault.url.join(self.path.folder)
 
 
-def _matching(blocks: Iterable[bytes], facts: StoredBytes, where: str) -> Iterable[bytes]:
+def matching(blocks: Iterable[bytes], facts: StoredBytes, where: str) -> Iterator[bytes]:
+    """Pass stored bytes on, and fail at their end if they are not those of the facts.
+
+    :param blocks: the bytes as they are to be stored
+    :param facts: what is known about them
+    :param where: where they go, for the error
+    :raises DifferentBytesError: so that a store never completes the object
+    """
     digest = Digest()
     yield from digest.of(blocks)
     if (digest.size, digest.sha256) != (facts.stored_size, facts.stored_sha256):
