@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from typing import Any
 # Whatever a server says, more than a month is no pause but an error.
 _LONGEST_PAUSE = timedelta(days=31)
 _LONGEST_NUMBER = 18
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18}|\*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,3 +111,15 @@ def read_http_date(value: str | None) -> datetime | None:
         return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
     except (TypeError, ValueError, IndexError, OverflowError):
         return None
+
+
+def read_content_range(value: str | None) -> tuple[int, int | None] | None:
+    """Read a ``Content-Range`` such as ``bytes 100-199/200``.
+
+    :param value: the header's value, or None
+    :return: the first byte, and the length of the whole where it is told; None where the header is none
+    """
+    found = _CONTENT_RANGE.fullmatch((value or "").strip())
+    if found is None:
+        return None
+    return int(found[1]), None if found[2] == "*" else int(found[2])

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from airflow_provider_xbackup.http.errors import ConnectionFailedError
-from airflow_provider_xbackup.http.message import Answer, Request
+from airflow_provider_xbackup.http.message import Answer, Request, read_content_range
 from airflow_provider_xbackup.http.sync import Client, Stream
 from airflow_provider_xbackup.services.errors import (
     FileNotAvailableError,
@@ -43,7 +42,6 @@ _REPLACED = (
     "The server's backup file changed while it was being downloaded: a newer backup of the tenant took its place.",
     "Nothing was stored of this one.",
 )
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,10 +166,10 @@ class Download:
         self._open = open_file(self._client, self._artifact, resume)
         status, headers = self._open.stream.status, self._open.stream.answer.headers
         if status == 206:
-            found = _CONTENT_RANGE.fullmatch(headers.get("content-range", "").strip())
+            found = read_content_range(headers.get("content-range"))
             known = self.remote.length
-            same_length = found and (known is None or found[2] in ("*", str(known)))
-            if not found or int(found[1]) != resume.offset or not same_length or self._changed():
+            same_length = found and (known is None or found[1] in (None, known))
+            if not found or found[0] != resume.offset or not same_length or self._changed():
                 self._open.close()
                 raise ReplacedFileError(*_REPLACED)
             return 0

@@ -115,7 +115,7 @@ class Spool:
             return None
         except OSError as error:
             raise _unreadable(record, error) from None
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             pass
         log.warning("A spooled answer of this task is damaged and was removed.")
         _unlink(record)

@@ -95,7 +95,9 @@ def make_backup_id(instant: datetime, kind: Kind, digits: str) -> str:
         raise InvalidArgumentError(f"The instant {instant.isoformat()} has no time zone.")
     if kind not in KINDS or not _DIGITS.fullmatch(digits):
         raise InvalidArgumentError(f"No backup id can be made of kind {kind!r} and digits {_clip(digits)!r}.")
-    return f"{instant.astimezone(UTC).strftime(_INSTANT)}-{kind}-{digits}"
+    utc = instant.astimezone(UTC)
+    # strftime writes the year 1 with one digit.
+    return f"{utc.year:04}{utc:%m%dT%H%M%SZ}-{kind}-{digits}"
 
 
 def digits_of(text: str) -> str:
