@@ -116,7 +116,7 @@ def test_the_retry_after_a_call_that_never_arrived_takes_the_backup(sim: Simulat
 
 # What a refusal may look like
 
-IN_HALF_AN_HOUR = format_datetime(datetime.now(UTC) + timedelta(minutes=30), usegmt=True)
+IN_HALF_AN_HOUR = "the date in half an hour"
 HOUR = timedelta(hours=1)
 CERTAIN = [
     pytest.param({"status": 429}, HOUR, id="429"),
@@ -137,7 +137,10 @@ UNCERTAIN = [
 
 
 def refuse(sim: Simulator, answer: dict[str, Any], times: int | None = None) -> None:
-    sim.add_fault(path=GET, action="status", times=times, **answer)
+    headers = dict(answer.get("headers", {}))
+    if headers.get("retry-after") == IN_HALF_AN_HOUR:
+        headers["retry-after"] = format_datetime(datetime.now(UTC) + timedelta(minutes=30), usegmt=True)
+    sim.add_fault(path=GET, action="status", times=times, **answer | {"headers": headers})
 
 
 @pytest.mark.parametrize(("answer", "named"), [*CERTAIN, *UNCERTAIN])
