@@ -16,14 +16,13 @@ from typing import IO, TYPE_CHECKING
 
 from airflow_provider_xbackup.vault.errors import MissingVaultError, ObjectMissingError
 from airflow_provider_xbackup.vault.leftovers import Leftover
+from airflow_provider_xbackup.vault.placing import fsync, place
 from airflow_provider_xbackup.vault.store import Store, StoredObject
 from airflow_provider_xbackup.vault.url import VaultUrl
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-#: What file systems without hard links say.
-_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 #: How a file is called until all its bytes are there: by obstore, and by this module too, since obstore's
 #: listings leave such names out.
 _TEMPORARY = re.compile(r"(?P<target>.+)#\d+", re.DOTALL)
@@ -168,7 +167,7 @@ class LocalStore(Store):
             missing = list(itertools.takewhile(lambda folder: not folder.exists(), self._upwards(self.root)))
             self.root.mkdir(parents=True, exist_ok=True)
             for folder in missing:
-                _fsync(folder.parent)
+                fsync(folder.parent)
 
         if not self._is_there():
             self._do("make the folder", "", make)
@@ -179,9 +178,9 @@ class LocalStore(Store):
     def _settle(self, path: str) -> None:
         def settle() -> None:
             target = self.root / path
-            _fsync(target)
+            fsync(target)
             for folder in self._folders(path):
-                _fsync(folder)
+                fsync(folder)
 
         self._do("write", path, settle)
 
@@ -189,7 +188,7 @@ class LocalStore(Store):
         """Flush the innermost folder that is left of an object's: somebody else may remove it meanwhile."""
         for folder in self._folders(path):
             with contextlib.suppress(FileNotFoundError):
-                _fsync(folder)
+                fsync(folder)
                 break
 
     def _cleanup(self, path: str) -> None:
@@ -218,18 +217,11 @@ class LocalStore(Store):
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            try:
-                os.link(temporary, target)
-            except OSError as exc:
-                if exc.errno not in _NO_LINKS:
-                    raise
-                if target.exists():
-                    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
-                temporary.rename(target)
+            place(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
         for folder in self._folders(path):
-            _fsync(folder)
+            fsync(folder)
 
 
 def _new_file(path: Path) -> IO[bytes]:
@@ -243,11 +235,3 @@ def _new_file(path: Path) -> IO[bytes]:
 
 def _modified(stat: os.stat_result) -> datetime:
     return datetime.fromtimestamp(stat.st_mtime, UTC)
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
