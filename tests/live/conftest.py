@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from live_deployment import Deployment, Run, wait_for
+from live_deployment import Deployment, wait_for
 from live_flows import Flows, Gate
 
 from airflow_provider_xbackup.simulator import Simulator, SimulatorSettings
 from airflow_provider_xbackup.vault import Vault
 
 HERE = Path(__file__).parent
-_SHOWN = 60
+_AIRFLOW: pytest.StashKey[Deployment] = pytest.StashKey()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -33,27 +33,19 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """Show with a failed test what Airflow's processes and the test's tasks said last."""
     outcome: Any = yield
     report = outcome.get_result()
-    airflow = getattr(item, "funcargs", {}).get("airflow")
-    if not report.failed or not isinstance(airflow, Deployment):
-        return
-    logs = [*sorted(airflow.folder.glob("*.log")), *_task_logs(airflow.runs)]
-    for path in logs:
-        tail = "\n".join(path.read_text(errors="replace").splitlines()[-_SHOWN:])
-        report.sections.append((str(path.relative_to(airflow.folder)), tail))
-
-
-def _task_logs(runs: list[Run]) -> list[Path]:
-    folders = [run.airflow.folder / "logs" / f"dag_id={run.dag_id}" / f"run_id={run.run_id}" for run in runs]
-    return [path for folder in folders for path in sorted(folder.rglob("*.log"))]
+    airflow = item.session.stash.get(_AIRFLOW, None)
+    if report.failed and airflow is not None and HERE in item.path.parents:
+        report.sections.extend(airflow.last_words())
 
 
 @pytest.fixture(scope="session")
-def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+def deployment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     # Whoever stops the tests from outside must not leave an Airflow behind.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with Deployment(tmp_path_factory.mktemp("airflow")).running() as running:
-            yield running
+        deployment = request.session.stash[_AIRFLOW] = Deployment(tmp_path_factory.mktemp("airflow"))
+        with deployment.running():
+            yield deployment
     finally:
         signal.signal(signal.SIGTERM, before)
 

@@ -163,7 +163,7 @@ class Deployment:
             for name in COMPONENTS:
                 self.start(name)
             self._sign_in()
-            wait_for("the DAGs", self._all_dags_are_known)
+            wait_for("the DAGs", self._all_dags_are_known, 300)
             yield self
         finally:
             self.stop(*self._processes)
@@ -237,6 +237,14 @@ class Deployment:
         """Return where a component's output goes."""
         return self.folder / f"{name}.log"
 
+    def last_words(self) -> Iterator[tuple[str, str]]:
+        """Return the ends of all logs, of the components and of the tasks that ran since the last test."""
+        folders = [self.folder / "logs" / f"dag_id={run.dag_id}" / f"run_id={run.run_id}" for run in self.runs]
+        tasks = [path for folder in folders for path in sorted(folder.rglob("*.log"))]
+        for path in (*sorted(self.folder.glob("*.log")), *tasks):
+            lines = path.read_text(errors="replace").splitlines()[-60:]
+            yield str(path.relative_to(self.folder)), "\n".join(lines)
+
     @property
     def spool(self) -> Path:
         """Where Xenioo's answers are kept."""
@@ -292,7 +300,7 @@ class Deployment:
                 return str(self._session.get(f"{self._url}/auth/token", timeout=30).json()["access_token"])
             return None
 
-        self._session.headers["Authorization"] = f"Bearer {wait_for('the api-server', look)}"
+        self._session.headers["Authorization"] = f"Bearer {wait_for('the api-server', look, 300)}"
 
     def _all_dags_are_known(self) -> bool:
         errors = self.call("GET", "/importErrors")["import_errors"]
