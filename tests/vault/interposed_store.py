@@ -10,6 +10,8 @@ from airflow_provider_xbackup.vault import Vault
 
 CALLS = (
     "put",
+    "put_stream",
+    "open_stream",
     "create",
     "delete",
     "head",
@@ -21,7 +23,7 @@ CALLS = (
     "leftovers",
     "clear",
 )
-WRITES = ("put", "create", "delete", "clear")
+WRITES = ("put", "put_stream", "create", "delete", "clear")
 
 
 class Killed(BaseException):
