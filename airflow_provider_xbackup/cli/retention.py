@@ -15,8 +15,9 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_xbackup.cli import errors, text, vaults
+from airflow_provider_xbackup.cli import errors, policies, text, vaults
 from airflow_provider_xbackup.cli.durations import duration
+from airflow_provider_xbackup.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,12 +25,10 @@ if TYPE_CHECKING:
     from airflow_provider_xbackup.vault.expire import Applied, Outlook
     from airflow_provider_xbackup.vault.layout import BackupPath
     from airflow_provider_xbackup.vault.plan import RetentionPlan
-    from airflow_provider_xbackup.vault.retention import RetentionPolicy
 
 NAME = "retention"
 HELP = "expire old backups by a policy, or say what would expire"
 
-_PERIODS = ("hourly", "daily", "weekly", "monthly", "yearly")
 _STYLES = {"keep": "green", "revive": "green", "expire": "bold yellow", "remove": "bold red"}
 
 
@@ -55,7 +54,11 @@ def run(args: argparse.Namespace) -> int:
     from airflow_provider_xbackup.vault.expire import apply_retention, plan_retention
     from airflow_provider_xbackup.vault.plan import check_overrides
 
-    policy = _policy(args)
+    policy = policies.read(args)
+    if policy is None:
+        raise InvalidArgumentError(
+            "Say what to keep: at least one of the --keep options, such as --keep-daily 30."
+        )
     options: dict[str, Any] = {
         "service": args.service,
         "account": args.account,
@@ -80,29 +83,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _add_policy(parser: argparse.ArgumentParser) -> None:
     vaults.add_vault(parser)
-    rules = parser.add_argument_group("rules", "a number, or 'unlimited'; durations such as 1y2m3d4h, 90d, 36h")
-    rules.add_argument("--keep-last", type=_count, metavar="N", help="the newest N")
-    for period in _PERIODS:
-        rules.add_argument(
-            f"--keep-{period}",
-            type=_count,
-            metavar="N",
-            help=f"the newest of each of the newest N {_noun(period)}",
-        )
-    rules.add_argument(
-        "--keep-within", metavar="DURATION", help="all that are less than so much older than the newest"
-    )
-    for period in _PERIODS:
-        rules.add_argument(
-            f"--keep-within-{period}",
-            metavar="DURATION",
-            help=f"of those, the newest of each of the {_noun(period)}",
-        )
-    rules.add_argument("--timezone", metavar="NAME", help="where days begin, such as Europe/Berlin (UTC)")
-    rules.add_argument("--min-verified", type=int, metavar="N", help="always keep the newest N verified ones (1)")
-    rules.add_argument(
-        "--max-delete-fraction", type=float, metavar="SHARE", help="refuse to expire more of a group at once (0.5)"
-    )
+    policies.add_rules(parser)
     parser.add_argument(
         "--grace",
         type=duration,
@@ -115,32 +96,6 @@ def _add_policy(parser: argparse.ArgumentParser) -> None:
     )
     vaults.add_filters(parser)
     parser.add_argument("--json", action="store_true", help="write a JSON object")
-
-
-def _policy(args: argparse.Namespace) -> RetentionPolicy:
-    from airflow_provider_xbackup.errors import InvalidArgumentError
-    from airflow_provider_xbackup.vault.retention import COUNTS, DURATIONS, RetentionPolicy
-
-    rules = {name: getattr(args, name) for name in (*COUNTS, *DURATIONS) if getattr(args, name) is not None}
-    if not rules:
-        raise InvalidArgumentError(
-            "Say what to keep: at least one of the --keep options, such as --keep-daily 30."
-        )
-    others = {name: getattr(args, name) for name in ("timezone", "min_verified", "max_delete_fraction")}
-    return RetentionPolicy(**rules, **{name: value for name, value in others.items() if value is not None})
-
-
-def _count(words: str) -> int:
-    from airflow_provider_xbackup.vault.retention import UNLIMITED
-
-    return UNLIMITED if words == "unlimited" else int(words)
-
-
-_count.__name__ = "number"  # argparse names it
-
-
-def _noun(period: str) -> str:
-    return "days" if period == "daily" else f"{period.removesuffix('ly')}s"
 
 
 def _report(outlook: Outlook) -> int:
