@@ -45,13 +45,24 @@ def open_vault(args: argparse.Namespace) -> Vault:
     :return: the vault, which exists
     :raises BackupError: when it does not, or cannot be reached
     """
+    vault = connect(args.vault, debug=args.debug)
+    vault.require()
+    return vault
+
+
+def connect(address: str, *, debug: bool) -> Vault:
+    """Find the way to a vault; nothing is asked of its store.
+
+    :param address: the vault's URL
+    :param debug: whether Airflow may say what it says when it starts
+    :return: the vault
+    :raises BackupError: when it is no URL of a vault, or its credentials cannot be had
+    """
     from airflow_provider_xbackup.vault.url import VaultUrl
     from airflow_provider_xbackup.vault.vault import Vault
 
-    url = VaultUrl.parse(args.vault)
-    vault = Vault.open(url) if url.conn_id is None else _open_with_airflow(url, debug=args.debug)
-    vault.require()
-    return vault
+    url = VaultUrl.parse(address)
+    return Vault.open(url) if url.conn_id is None else _open_with_airflow(url, debug=debug)
 
 
 def find_backup(vault: Vault, args: argparse.Namespace) -> Backup:
