@@ -133,7 +133,7 @@ def check_rpo(value: object) -> None:
     :raises InvalidArgumentError: when it is no duration
     """
     if value is not None:
-        _check_above_zero("rpo", value)
+        check_above_zero("rpo", value)
 
 
 def check_recipients(value: object) -> None:
@@ -170,7 +170,7 @@ def check_max_wait(value: object) -> None:
 
     :raises InvalidArgumentError: when it is no duration
     """
-    _check_above_zero("max_wait", value)
+    check_above_zero("max_wait", value)
 
 
 def check_full_every(value: object) -> None:
@@ -178,7 +178,7 @@ def check_full_every(value: object) -> None:
 
     :raises InvalidArgumentError: when it is no duration
     """
-    _check_above_zero("full_every", value)
+    check_above_zero("full_every", value)
 
 
 def check_overlap(value: object) -> None:
@@ -186,8 +186,7 @@ def check_overlap(value: object) -> None:
 
     :raises InvalidArgumentError: when it is no duration
     """
-    if not isinstance(value, timedelta) or value < timedelta():
-        raise InvalidArgumentError(f"overlap must be a timedelta of 0 or more and is {value!r}.")
+    check_zero_or_more("overlap", value)
 
 
 def check_outage_tolerance(value: object) -> None:
@@ -232,9 +231,22 @@ def check_conn_id(value: object) -> None:
         raise InvalidArgumentError(f"A connection id must be the name of an Airflow connection and is {value!r}.")
 
 
-def _check_above_zero(name: str, value: object) -> None:
+def check_above_zero(name: str, value: object) -> None:
+    """Check a duration.
+
+    :raises InvalidArgumentError: when it is none, or nothing
+    """
     if not isinstance(value, timedelta) or value <= timedelta():
         raise InvalidArgumentError(f"{name} must be a timedelta above 0 and is {value!r}.")
+
+
+def check_zero_or_more(name: str, value: object) -> None:
+    """Check a duration that may be nothing.
+
+    :raises InvalidArgumentError: when it is none
+    """
+    if not isinstance(value, timedelta) or value < timedelta():
+        raise InvalidArgumentError(f"{name} must be a timedelta of 0 or more and is {value!r}.")
 
 
 def _check_bool(name: str, value: object) -> None:

@@ -58,6 +58,20 @@ class Outlook:
         """The plans that are not carried out."""
         return tuple(plan for plan in self.plans if plan.refusals)
 
+    @property
+    def numbers(self) -> dict[str, int]:
+        """What would be done, counted."""
+        going = [plan for plan in self.plans if not plan.refusals]
+        removed = [entry for plan in going for entry in plan.remove]
+        return {
+            "groups": len(self.plans),
+            "kept": sum(len(plan.keep) for plan in self.plans),
+            "expired": sum(len(plan.expire) for plan in going),
+            "revived": sum(len(plan.revive) for plan in self.plans),
+            "removed": len(removed),
+            "freed": sum(entry.size for entry in removed),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Applied(Outlook):
@@ -79,6 +93,20 @@ class Applied(Outlook):
     not_let_go: tuple[Refusal, ...] = ()
     garbage: Collection = field(default_factory=Collection)
     hidden: bool = False
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """What was done, counted."""
+        return {
+            "groups": len(self.plans),
+            "kept": sum(len(plan.keep) for plan in self.plans),
+            "expired": len(self.expired),
+            "revived": len(self.revived),
+            "removed": len(self.removed),
+            "freed": self.freed,
+            "garbage": self.garbage.bytes,
+            "not_let_go": len(self.not_let_go),
+        }
 
 
 def plan_retention(

@@ -105,6 +105,29 @@ def hold(
     return keep(vault, path, given)
 
 
+def hold_at_least(
+    vault: Vault, path: BackupPath, *, who: str, why: str, until: datetime | None, now: datetime
+) -> Held:
+    """Keep a backup from expiring so long at least: a hold that ends later stays as it is.
+
+    :param vault: the vault
+    :param path: the backup
+    :param who: who says so
+    :param why: the reason, for whoever reads it later
+    :param until: when it ends by itself; None when somebody has to release it
+    :param now: what the time is
+    :return: the hold that counts, and what it brought back
+    :raises InvalidArgumentError: when it would end in the past, or who or why is empty or too long
+    :raises NoSuchBackupError: when the backup is gone; nothing is held then
+    :raises VaultError: when the store does not answer
+    """
+    given = make_hold(who, why, until, now)
+    earlier = None
+    with contextlib.suppress(RecordError):
+        earlier = read_hold(vault.store, path)
+    return keep(vault, path, earlier if earlier is not None and outlasts(earlier, given) else given)
+
+
 def release(vault: Vault, path: BackupPath) -> Hold | None:
     """Let a backup expire again, when retention says so.
 

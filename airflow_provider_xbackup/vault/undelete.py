@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
@@ -11,13 +10,10 @@ from airflow_provider_xbackup.vault.errors import (
     BackupStateError,
     ManifestError,
     NoSuchBackupError,
-    RecordError,
 )
-from airflow_provider_xbackup.vault.holds import Held, base_of, keep, make_hold, outlasts, read_hold
+from airflow_provider_xbackup.vault.holds import Held, base_of, hold_at_least, make_hold
 from airflow_provider_xbackup.vault.layout import SERVICES, BackupPath
 from airflow_provider_xbackup.vault.manifest import Manifest
-from airflow_provider_xbackup.vault.records import Hold
-from airflow_provider_xbackup.vault.store import Store
 from airflow_provider_xbackup.vault.vault import Vault
 from airflow_provider_xbackup.vault.versions import BucketVersions, Hidden
 
@@ -42,12 +38,13 @@ def undelete(
     :raises NoSuchBackupError: when it is gone
     :raises VaultError: when the store does not answer
     """
-    given = make_hold(who, why, until or now + UNDELETE_FOR, now)
+    until = until or now + UNDELETE_FOR
+    make_hold(who, why, until, now)
     if not vault.store.exists(path.tombstone) and vault.store.exists(path.manifest):
         raise BackupStateError(
             f"The backup {vault.url.join(path.folder)} has not expired. To keep it from expiring, hold it."
         )
-    return keep(vault, path, _longer(vault.store, path, given))
+    return hold_at_least(vault, path, who=who, why=why, until=until, now=now)
 
 
 def undelete_versions(
@@ -100,13 +97,6 @@ def undelete_versions(
         )
     base = base_of(path, manifest)
     return Held(given, (path,), base if base is not None and not store.exists(base.manifest) else None)
-
-
-def _longer(store: Store, path: BackupPath, given: Hold) -> Hold:
-    earlier = None
-    with contextlib.suppress(RecordError):
-        earlier = read_hold(store, path)
-    return earlier if earlier is not None and outlasts(earlier, given) else given
 
 
 def locate_removed(
