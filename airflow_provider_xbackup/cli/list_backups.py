@@ -2,7 +2,8 @@
 
 With --json, an array of objects with the keys service, account, backup_id, kind, state (ok, suspect,
 accepted, incomplete, held, expired), held, in_future, base, requested_at, completed_at, size, stored_size,
-entities and url. Findings, such as damaged manifests, go to stderr and make the exit code 1.
+entities and url; with --checks also verified. Findings, such as damaged manifests, go to stderr and make the
+exit code 1.
 """
 
 from __future__ import annotations
@@ -15,28 +16,45 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_xbackup.cli import text, vaults
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from airflow_provider_xbackup.vault.catalog import Backup, Catalog
+    from airflow_provider_xbackup.vault.vault import Vault
 
 NAME = "list"
 HELP = "list the backups of a vault"
+
+_READERS = 16
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     vaults.add_vault(parser)
     vaults.add_filters(parser)
+    parser.add_argument(
+        "--checks", action="store_true", help="tell which are verified; asks the store about every backup again"
+    )
     parser.add_argument("--json", action="store_true", help="write an array of JSON objects")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     vault = vaults.open_vault(args)
-    backups = vault.backups(args.service, args.account)
+    catalog = vault.backups(args.service, args.account)
+    backups = _with_checks(vault, catalog) if args.checks else ((backup, None) for backup in catalog)
     if args.json:
         _write_json(backups)
     else:
-        _write_table(backups, str(vault.url))
-    return vaults.report(backups.findings)
+        _write_table(backups, str(vault.url), checks=args.checks)
+    return vaults.report(catalog.findings)
+
+
+def _with_checks(vault: Vault, catalog: Catalog) -> Iterator[tuple[Backup, bool | None]]:
+    """Tell of every backup whether it is verified."""
+    from airflow_provider_xbackup.vault.ahead import read_ahead
+    from airflow_provider_xbackup.vault.checks import is_verified
+
+    return read_ahead(lambda backup: is_verified(vault.store, backup), catalog, _READERS)
 
 
 def as_json(backup: Backup) -> dict[str, Any]:
@@ -60,16 +78,17 @@ def as_json(backup: Backup) -> dict[str, Any]:
     }
 
 
-def _write_json(backups: Catalog) -> None:
+def _write_json(backups: Iterable[tuple[Backup, bool | None]]) -> None:
     """Write one object a line, as they are read: a vault may hold very many."""
     separator = "[\n"
-    for backup in backups:
-        sys.stdout.write(separator + json.dumps(as_json(backup)))
+    for backup, verified in backups:
+        value = as_json(backup) if verified is None else as_json(backup) | {"verified": verified}
+        sys.stdout.write(separator + json.dumps(value))
         separator = ",\n"
     sys.stdout.write("[]\n" if separator == "[\n" else "\n]\n")
 
 
-def _write_table(backups: Catalog, url: str) -> None:
+def _write_table(backups: Iterable[tuple[Backup, bool | None]], url: str, *, checks: bool) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
@@ -78,8 +97,10 @@ def _write_table(backups: Catalog, url: str) -> None:
     for heading in ("Age", "Size"):
         table.add_column(heading, no_wrap=True, justify="right")
     table.add_column("State", no_wrap=True)
+    if checks:
+        table.add_column("Verified", no_wrap=True)
     number = total = 0
-    for backup in backups:
+    for backup, verified in backups:
         number += 1
         total += backup.manifest.stored_size
         table.add_row(
@@ -88,6 +109,7 @@ def _write_table(backups: Catalog, url: str) -> None:
             text.cell(text.age(backup.instant)),
             text.cell(text.size(backup.manifest.stored_size)),
             text.state(backup.state),
+            *([text.cell("yes" if verified else "no")] if checks else ()),
         )
     console = text.console()
     if number:

@@ -1,7 +1,8 @@
 """Show one backup: its manifest, its files, its state.
 
-With --json, an object with the keys vault, url, state, held, accepted, tombstoned, acceptance (who, why, at;
-null where nobody accepted it) and manifest, which is as stored (docs/manifest.schema.json).
+With --json, an object with the keys vault, url, state, held, accepted, tombstoned, verified, acceptance (who,
+why, at; null where nobody accepted it), check (the newest check record, or null) and manifest, which is as
+stored (docs/manifest.schema.json).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_xbackup.cli import errors, text, vaults
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airflow_provider_xbackup.vault.catalog import Backup
+    from airflow_provider_xbackup.vault.checks import Check
     from airflow_provider_xbackup.vault.records import Acceptance
 
 NAME = "show"
@@ -32,24 +34,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from airflow_provider_xbackup.vault.acceptance import read_acceptance
+    from airflow_provider_xbackup.vault.checks import is_verified, read_checks
     from airflow_provider_xbackup.vault.errors import RecordError
 
     vault = vaults.open_vault(args)
     backup = vaults.find_backup(vault, args)
-    code, acceptance = errors.FINE, None
+    code, acceptance, check = errors.FINE, None, None
     try:
         acceptance = read_acceptance(vault.store, backup.path) if backup.accepted else None
     except RecordError as exc:
         text.complain(str(exc))
         code = errors.FINDING
+    try:
+        check = next(read_checks(vault.store, backup), None)
+    except RecordError as exc:
+        text.complain(str(exc))
+        code = errors.FINDING
+    seen = Seen(is_verified(vault.store, backup), check)
     if args.json:
-        _write_json(backup, acceptance)
+        _write_json(backup, acceptance, seen)
     else:
-        _write_tables(backup, acceptance)
+        _write_tables(backup, acceptance, seen)
     return code
 
 
-def _write_json(backup: Backup, acceptance: Acceptance | None) -> None:
+class Seen(NamedTuple):
+    """What verifications have seen of a backup.
+
+    :param verified: whether it counts as verified
+    :param check: the newest check record
+    """
+
+    verified: bool
+    check: Check | None
+
+
+def _write_json(backup: Backup, acceptance: Acceptance | None, seen: Seen) -> None:
     value = {
         "vault": str(backup.url),
         "url": backup.location,
@@ -57,20 +77,22 @@ def _write_json(backup: Backup, acceptance: Acceptance | None) -> None:
         "held": backup.held,
         "accepted": backup.accepted,
         "tombstoned": backup.tombstoned,
+        "verified": seen.verified,
         "acceptance": None if acceptance is None else acceptance.to_dict(),
+        "check": None if seen.check is None else seen.check.to_dict(),
         "manifest": backup.manifest.to_dict(),
     }
     sys.stdout.write(json.dumps(value, indent=2) + "\n")
 
 
-def _write_tables(backup: Backup, acceptance: Acceptance | None) -> None:
+def _write_tables(backup: Backup, acceptance: Acceptance | None, seen: Seen) -> None:
     from rich.table import Table
 
     console = text.console()
     facts = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     facts.add_column(no_wrap=True, style="bold")
     facts.add_column(overflow="fold")
-    for name, value in _facts(backup, acceptance):
+    for name, value in _facts(backup, acceptance, seen):
         facts.add_row(name, text.cell(value))
     files = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     files.add_column("File", overflow="fold")
@@ -89,7 +111,7 @@ def _write_tables(backup: Backup, acceptance: Acceptance | None) -> None:
     console.print(files)
 
 
-def _facts(backup: Backup, acceptance: Acceptance | None) -> Iterator[tuple[str, str]]:
+def _facts(backup: Backup, acceptance: Acceptance | None, seen: Seen) -> Iterator[tuple[str, str]]:
     manifest = backup.manifest
     projects = manifest.scope.project_ids
     yield "Backup", backup.backup_id
@@ -97,6 +119,7 @@ def _facts(backup: Backup, acceptance: Acceptance | None) -> Iterator[tuple[str,
     yield "State", "; ".join((backup.state, *manifest.condition.reasons))
     if acceptance is not None:
         yield "Accepted", f"by {acceptance.who} on {text.when(acceptance.at)}: {acceptance.why}"
+    yield "Verified", _told(seen, str(backup.url.without_connection))
     since = f", since {text.when(manifest.modified_since)}" if manifest.modified_since else ""
     yield "Kind", manifest.kind + since
     if manifest.base:
@@ -116,3 +139,19 @@ def _facts(backup: Backup, acceptance: Acceptance | None) -> Iterator[tuple[str,
     if task.dag_id:
         yield "Made by", f"{task.dag_id} / {task.task_id}, run {task.run_id}, try {task.try_number}"
     yield "Folder", backup.location
+
+
+def _told(seen: Seen, vault: str) -> str:
+    """Say in a line what the newest check is worth."""
+    check = seen.check
+    if check is None:
+        return "never"
+    words = [
+        "yes" if seen.verified else "no",
+        f"looked at as deep as {check.reached} on {text.when(check.at)}",
+        "passed" if check.passed else "failed",
+        *(f"{finding.code}: {finding.text}" for finding in check.findings),
+    ]
+    if check.vault != vault:
+        words.insert(1, f"checked in another vault ({check.vault})")
+    return "; ".join(words)

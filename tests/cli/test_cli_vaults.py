@@ -158,7 +158,7 @@ def test_show_json_holds_the_manifest_as_stored(vault: Vault, capsys: pytest.Cap
     assert main(["show", str(vault.url), IDS[0], "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert list(shown) == [
-        "vault", "url", "state", "held", "accepted", "tombstoned", "acceptance", "manifest"
+        "vault", "url", "state", "held", "accepted", "tombstoned", "verified", "acceptance", "check", "manifest"
     ]  # fmt: skip
     assert shown["acceptance"] is None
     assert shown["manifest"] == json.loads(vault.store.read(backup.path.manifest))
