@@ -34,6 +34,7 @@ print("\\n".join(set(sys.modules) - before))
     "module",
     [
         "airflow_provider_xbackup.operators.xray",
+        "airflow_provider_xbackup.operators.vault",
         "airflow_provider_xbackup.sensors.xray",
         "airflow_provider_xbackup.triggers.xray",
         "airflow_provider_xbackup.transfers.xray_to_object_storage",
