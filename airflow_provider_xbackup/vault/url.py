@@ -153,7 +153,8 @@ def _file_url(path: str, shown: str) -> VaultUrl:
 def _bucket_url(scheme: str, netloc: str, prefix: str, shown: str) -> VaultUrl:
     who, at, bucket = netloc.rpartition("@")
     noun = "container" if scheme == "abfs" else "bucket"
-    if ":" in who:
+    # A password with a slash in it ends what looks like the bucket.
+    if ":" in who or (":" in netloc and "@" in prefix):
         raise InvalidArgumentError(
             f"The vault URL {shown!r} holds a user and a password. Put them into an Airflow connection and "
             f"write its id there: {scheme}://conn_id@{noun}/prefix."

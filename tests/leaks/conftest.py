@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from evidence import Evidence, add_living_objects, every_object_shown, everything_logged
+from known_secrets import ACCOUNT_KEY, BOT_KEY, BOT_SECRET, BOT_TOKEN, CLIENT_SECRET, KNOWN
 from stand_in import StateStore, make_context, naps
 
 from airflow_provider_xbackup.http import tokens
@@ -20,19 +21,6 @@ from airflow_provider_xbackup.simulator import Simulator, SimulatorSettings
 from airflow_provider_xbackup.vault import Vault
 
 __all__ = ["naps"]
-
-# Short enough that no rule for long runs of letters hides them, and each of a kind that URLs, JSON and Base64
-# write in another way.
-CLIENT_SECRET = 'cl1ent+S3c"r/%t'
-BOT_TOKEN = 'b0t+T0k"e/n%41'
-ACCOUNT_KEY = 'acc0unt+K"e/y%42'
-BOT_KEY = 'b0t+K3"y/%43xx'
-BOT_SECRET = 'b0t+S3c"r/e%44t'
-PROXY_PASSWORD = "pr0xyS3cr3t"
-AWS_SECRET = "aws+S3cr3t/Access%Key=Xyz/012345"
-AGE_SECRET = "AGE-SECRET-KEY-1QQPQYQQPQYQQPQYQQPQYQQPQYQQPQYQQPQYQQPQYQQPQYQQPQYQAAAAAA"
-URL_PASSWORD = "us3rinf0P4ss"
-SIGNATURE = "s1gnatur3OfAL1nk"
 
 
 @dataclass
@@ -105,8 +93,7 @@ def _running() -> Iterator[Simulator]:
 
 @pytest.fixture
 def evidence() -> Evidence:
-    known = {name: value for name, value in globals().items() if name.isupper() and isinstance(value, str)}
-    return Evidence(dict(known))
+    return Evidence(dict(KNOWN))
 
 
 @pytest.fixture
@@ -186,4 +173,23 @@ def elsewhere() -> Iterator[Elsewhere]:
     told.url = f"http://127.0.0.1:{server.server_port}"
     with contextlib.closing(server.socket):
         yield told
+        server.shutdown()
+
+
+@pytest.fixture
+def tls_elsewhere(tmp_path: Path) -> Iterator[str]:
+    """A server whose certificate nobody has vouched for."""
+    import ssl
+
+    from certificates import self_signed
+
+    certificate, key = self_signed(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    with contextlib.closing(server.socket):
+        yield f"https://127.0.0.1:{server.server_port}"
         server.shutdown()

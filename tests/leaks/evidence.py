@@ -129,16 +129,15 @@ class Recorder(logging.Handler):
 def everything_logged(evidence: Evidence) -> Iterator[None]:
     """Keep the logs of all libraries at DEBUG."""
     recorder, root = Recorder(evidence), logging.getLogger()
-    loggers = [
-        root,
-        *(each for each in logging.Logger.manager.loggerDict.values() if isinstance(each, logging.Logger)),
-    ]
+    known = [each for each in logging.Logger.manager.loggerDict.values() if isinstance(each, logging.Logger)]
+    # Only what says otherwise is told: each change of a level costs as many steps as there are loggers.
+    loggers = [each for each in (root, *known) if each is root or each.level > logging.DEBUG or each.disabled]
     before = [(each, each.level, each.disabled) for each in loggers]
     for each in loggers:
         each.setLevel(logging.DEBUG)
         each.disabled = False
     # What does not hand its records upwards gets the recorder itself.
-    attached = [root, *(each for each in loggers if each is not root and not each.propagate)]
+    attached = [root, *(each for each in known if not each.propagate)]
     for each in attached:
         each.addHandler(recorder)
     try:
