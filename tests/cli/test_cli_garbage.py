@@ -57,7 +57,10 @@ def test_garbage_goes_when_told_to(vault: Vault, capsys: Capture) -> None:
     assert run(capsys, vault, "--apply", "--older-than", "0d") == []
 
 
-def test_the_table_says_what_would_go_and_how(vault: Vault, capsys: Capture) -> None:
+def test_the_table_says_what_would_go_and_how(
+    vault: Vault, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
     assert main(["garbage", str(vault.url), "--older-than", "36h"]) == 0
     out = capsys.readouterr().out
     for word in ("file of a failed attempt", "unfinished file", "9 d", "1.5 KB", ATTEMPT, HALF):
