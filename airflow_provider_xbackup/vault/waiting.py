@@ -22,6 +22,9 @@ GRACE = 2.0
 Airflow kills a task five seconds after it told it to stop.
 """
 
+_LONGEST_WAIT = 0.2
+"""Seconds. A signal that comes just before a wait does not end it: its handler runs when the wait is over."""
+
 _BLOCKS_AHEAD = 2
 
 
@@ -54,7 +57,7 @@ def interruptible(call: Callable[[], T]) -> T:
     """
     future = begin(call)
     try:
-        wait([future])
+        _wait_for(future)
     except BaseException:
         wait([future], GRACE)
         raise
@@ -92,12 +95,20 @@ def handed_over(blocks: Iterable[bytes], store: Callable[[Iterator[bytes]], T]) 
             if not handover.put(block):
                 break
         handover.finish()
-        wait([future])
+        _wait_for(future)
     except BaseException as error:
         handover.give_up()
-        wait([future], None if isinstance(error, Exception) else GRACE)
+        if isinstance(error, Exception):
+            _wait_for(future)
+        else:
+            wait([future], GRACE)
         raise
     return future.result()
+
+
+def _wait_for(future: Future[T]) -> None:
+    while not future.done():
+        wait([future], _LONGEST_WAIT)
 
 
 class _GivenUpError(Exception):
@@ -115,7 +126,8 @@ class _Handover:
     def put(self, block: bytes) -> bool:
         """Hand a block over; False when nobody takes any more."""
         with self._changed:
-            self._changed.wait_for(lambda: self._left or len(self._blocks) < _BLOCKS_AHEAD)
+            while not self._left and len(self._blocks) >= _BLOCKS_AHEAD:
+                self._changed.wait(_LONGEST_WAIT)
             self._blocks.append(block)
             self._changed.notify_all()
             return not self._left

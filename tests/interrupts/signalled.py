@@ -37,7 +37,7 @@ def until(condition: Callable[[], Any], running: Callable[[], bool] = lambda: Tr
 
 
 class Relay:
-    """Passes connections on to a server; one that sends certain bytes is not passed on any more.
+    """Passes connections on to a server; one that sends certain bytes is held, and not passed on any more.
 
     :param port: of the server, on this machine
     """
@@ -45,8 +45,8 @@ class Relay:
     def __init__(self, port: int) -> None:
         self._port = port
         self._listening = socket.create_server(("127.0.0.1", 0))
-        self._held: bytes | None = None
-        self.holding = threading.Event()
+        self._sent: bytes | None = None
+        self.held = 0
         self._end = threading.Event()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -56,8 +56,8 @@ class Relay:
 
     def hold(self, sent: bytes | None) -> None:
         """Stop passing on what a client sends from where it sends these bytes; None: pass everything on."""
-        self.holding.clear()
-        self._held = sent
+        self.held = 0
+        self._sent = sent
 
     def close(self) -> None:
         self._end.set()
@@ -77,8 +77,8 @@ class Relay:
                 for ready in select.select([client, server], [], [], 0.5)[0]:
                     try:
                         data = ready.recv(1 << 16)
-                        if ready is client and self._held is not None and self._held in data:
-                            self.holding.set()
+                        if ready is client and self._sent is not None and self._sent in data:
+                            self.held += 1
                             self._end.wait()
                         if not data:
                             return
@@ -161,8 +161,11 @@ class Task:
         return self.process.is_alive()
 
     def signal(self, number: int) -> None:
-        assert self.process.pid is not None
-        os.kill(self.process.pid, number)
+        """Send a signal to the process once its main thread waits for something."""
+        pid = self.process.pid
+        assert pid is not None
+        until(lambda: _sleeps(pid) and not threading.Event().wait(0.1) and _sleeps(pid), self.running)
+        os.kill(pid, number)
 
     def end(self) -> tuple[str, str]:
         """Wait for the end of the process; returns the name and the text of the task's error."""
@@ -170,6 +173,11 @@ class Task:
         assert self.process.exitcode == 0, self.process.exitcode
         found: tuple[str, str] = self.told.recv()
         return found
+
+
+def _sleeps(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/task/{pid}/stat").read_text()
+    return status.rpartition(")")[2].split()[0] == "S"
 
 
 @pytest.fixture(scope="session")

@@ -146,7 +146,8 @@ def test_wherever_the_source_stalls_a_told_transfer_ends_and_leaves_nothing(
 
 @signals
 @pytest.mark.parametrize(
-    "held", [pytest.param(b"partNumber=", id="all parts"), pytest.param(b"partNumber=2", id="one")]
+    ("held", "times"),
+    [pytest.param(b"partNumber=", 3, id="all parts"), pytest.param(b"partNumber=3", 1, id="the last")],
 )
 def test_a_transfer_whose_store_takes_no_parts_ends_without_waiting_and_leaves_no_open_upload(
     sim: Simulator,
@@ -158,12 +159,13 @@ def test_a_transfer_whose_store_takes_no_parts_ends_without_waiting_and_leaves_n
     error: str,
     words: str,
     held: bytes,
+    times: int,
 ):
     transfer = arguments_of(sim, finished_job, s3)
     assert s3.relay is not None
     s3.relay.hold(held)
     task = start("xray", **transfer)
-    until(s3.relay.holding.is_set, task.running)
+    until(lambda: s3.relay.held == times, task.running)  # the source has ended: nothing asks it any more
 
     task.signal(number)
     name, text = task.end()
@@ -179,7 +181,7 @@ def test_a_transfer_told_to_end_while_its_manifest_is_written_shows_no_backup_an
     assert s3.relay is not None
     s3.relay.hold(b"manifest.json HTTP")
     task = start("xray", **transfer)
-    until(s3.relay.holding.is_set, task.running)
+    until(lambda: s3.relay.held, task.running)
 
     task.signal(signal.SIGTERM)
     name, _ = task.end()
@@ -197,7 +199,7 @@ def test_a_transfer_whose_store_does_not_answer_at_all_ends_all_the_same(
     assert s3.relay is not None
     s3.relay.hold(b"HTTP/1.1")
     task = start("xray", **transfer)
-    until(s3.relay.holding.is_set, task.running)
+    until(lambda: s3.relay.held, task.running)
 
     task.signal(signal.SIGTERM)
 
@@ -246,7 +248,7 @@ def test_a_whole_answer_of_a_bot_stays_in_the_spool_and_is_uploaded_by_the_next_
     assert s3.relay is not None
     s3.relay.hold(b".json HTTP")
     task = start("xenioo", **xenioo(s3))
-    until(s3.relay.holding.is_set, task.running)
+    until(lambda: s3.relay.held, task.running)
 
     task.signal(number)
     name, text = task.end()
@@ -267,7 +269,7 @@ def test_an_interrupted_command_ends_at_once_and_without_a_traceback(s3: Store):
     s3.relay.hold(b"GET ")
     command = [sys.executable, "-m", "airflow_provider_xbackup.cli.main", "list", s3.url]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        until(s3.relay.holding.is_set, lambda: process.poll() is None)
+        until(lambda: s3.relay.held, lambda: process.poll() is None)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=DEADLINE)
 

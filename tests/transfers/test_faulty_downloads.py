@@ -179,6 +179,20 @@ def test_what_goes_wrong_once_is_made_good(
     assert len(objects(vault)) == 2
 
 
+def test_a_rest_that_ends_too_early_without_a_word_is_no_end(
+    sim: Simulator, finished_job: MakeJob, served: Served, vault: Vault
+):
+    pad(sim, 3_000_000)
+    job = finished_job()
+    content = served()
+    sim.add_fault(action="reset", path=STORAGE, after_bytes=1_300_000)
+    sim.add_fault(action="truncate", path=STORAGE, after_bytes=100_000, length="silent", header="range")
+    sim.journal.clear()
+
+    assert files_of(vault, transfer(job, vault)) == {"backup": content}
+    assert ["range" in entry.headers for entry in sim.journal.entries(path="/_storage/…")] == [False, True, True]
+
+
 def test_an_encoded_file_that_breaks_is_taken_from_its_beginning(
     sim: Simulator, finished_job: MakeJob, served: Served, vault: Vault
 ):
