@@ -15,7 +15,6 @@ from typing import IO
 
 from airflow_provider_xbackup.vault import layout
 from airflow_provider_xbackup.vault.catalog import Backup
-from airflow_provider_xbackup.vault.decoding import Decoded
 from airflow_provider_xbackup.vault.encoding import Digest
 from airflow_provider_xbackup.vault.errors import (
     BusyFolderError,
@@ -24,13 +23,13 @@ from airflow_provider_xbackup.vault.errors import (
     DecryptionError,
     DifferentFileError,
     NoSpaceError,
-    ObjectMissingError,
     UnwritableFolderError,
     VaultError,
 )
 from airflow_provider_xbackup.vault.identities import Identities
 from airflow_provider_xbackup.vault.manifest import Artifact, Manifest
 from airflow_provider_xbackup.vault.placing import fsync, place
+from airflow_provider_xbackup.vault.plain import other_bytes, other_content, plain_blocks, stored_blocks
 from airflow_provider_xbackup.vault.vault import Vault
 
 log = logging.getLogger(__name__)
@@ -114,7 +113,6 @@ class _Fetch:
         progress: Callable[[int], None],
     ) -> None:
         self._store = vault.store
-        self._url = vault.url
         self._backup = backup
         self._folder = folder
         self._identities = identities
@@ -178,10 +176,10 @@ class _Fetch:
             digest, resumed = self._continue(artifact, file)
         if (digest.size, digest.sha256) != (artifact.stored_size, artifact.stored_sha256):
             _empty(file)
-            raise self._damaged(artifact, digest)
+            raise other_bytes(self._store, self._backup.path, artifact, digest)
         if (digest.size, digest.sha256) != (artifact.size, artifact.sha256):
             _empty(file)
-            raise self._inconsistent(artifact)
+            raise other_content(self._store, self._backup.path, artifact)
         return resumed
 
     def _continue(self, artifact: Artifact, file: IO[bytes]) -> tuple[Digest, int]:
@@ -196,50 +194,20 @@ class _Fetch:
             _empty(file)
             return self._continue(artifact, file)
         file.seek(resumed)
-        for block in digest.of(self._stored(artifact, resumed)):
+        for block in digest.of(stored_blocks(self._store, self._backup.path, artifact, resumed)):
             file.write(block)
             self._progress(len(block))
         return digest, resumed
 
     def _decode(self, artifact: Artifact, file: IO[bytes]) -> None:
-        decoded = Decoded(
-            self._stored(artifact),
-            compression=artifact.compression,
-            encryption=artifact.encryption,
-            identities=self._identities,
-            limit=artifact.size,
-        )
         file.seek(0)
         try:
-            for block in decoded:
+            for block in plain_blocks(self._store, self._backup.path, artifact, self._identities):
                 file.write(block)
                 self._progress(len(block))
-        except (DecryptionError, DecompressionError):
+        except (DamagedBackupError, DecryptionError, DecompressionError):
             _empty(file)
-            decoded.finish_stored()
-            if decoded.stored.sha256 != artifact.stored_sha256:
-                raise self._damaged(artifact, decoded.stored) from None
             raise
-        if (decoded.stored.size, decoded.stored.sha256) != (artifact.stored_size, artifact.stored_sha256):
-            _empty(file)
-            raise self._damaged(artifact, decoded.stored)
-        if (decoded.plain.size, decoded.plain.sha256) != (artifact.size, artifact.sha256):
-            _empty(file)
-            raise self._inconsistent(artifact)
-
-    def _stored(self, artifact: Artifact, start: int = 0) -> Iterator[bytes]:
-        path = self._backup.path.file(artifact.name)
-        try:
-            size = self._store.head(path).size
-            if size != artifact.stored_size:
-                raise DamagedBackupError(
-                    f"{self._url.join(path)} has {size} bytes and should have {artifact.stored_size}. "
-                    f"{_TRY_ANOTHER}"
-                )
-            if start < size:
-                yield from self._store.open_stream(path, start)
-        except ObjectMissingError:
-            raise DamagedBackupError(f"{self._url.join(path)} is not there. {_TRY_ANOTHER}") from None
 
     @contextlib.contextmanager
     def _partial(self, artifact: Artifact, target: Path) -> Iterator[tuple[Path, IO[bytes]]]:
@@ -314,23 +282,6 @@ class _Fetch:
         else:
             return
         raise error
-
-    def _damaged(self, artifact: Artifact, found: Digest) -> DamagedBackupError:
-        where = self._url.join(self._backup.path.file(artifact.name))
-        return DamagedBackupError(
-            f"{where} holds other bytes than were stored: its SHA-256 is {found.sha256} and should be "
-            f"{artifact.stored_sha256}. Nothing of it was placed. {_TRY_ANOTHER}"
-        )
-
-    def _inconsistent(self, artifact: Artifact) -> DamagedBackupError:
-        where = self._url.join(self._backup.path.file(artifact.name))
-        return DamagedBackupError(
-            f"What {where} holds is not what was backed up: its plain bytes have another SHA-256 than "
-            f"{artifact.sha256}. Nothing of it was placed. {_TRY_ANOTHER}"
-        )
-
-
-_TRY_ANOTHER = "Choose another backup, or fetch this one from a copy of the vault."
 
 
 def _partial_name(target: Path, artifact: Artifact) -> Path:
