@@ -1,8 +1,11 @@
-"""The options that stand in Airflow's configuration, section ``[xbackup]``, about waiting for the vendors."""
+"""The options that stand in Airflow's configuration, section ``[xbackup]``."""
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
+from pathlib import Path
+from tempfile import gettempdir
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
 
@@ -30,6 +33,17 @@ def xenioo_cooldown() -> timedelta:
     from airflow_provider_xbackup.services.xenioo import COOLDOWN
 
     return _read_seconds("xenioo_cooldown", COOLDOWN)
+
+
+def spool_dir() -> Path:
+    """Return the private folder of the worker for what cannot be had again: ``[xbackup] spool_dir``.
+
+    :return: the folder, which may not exist; by default one of this user's in the system's temporary folder
+    """
+    from airflow.providers.common.compat.sdk import conf
+
+    configured = conf.get(_SECTION, "spool_dir", fallback="")
+    return Path(configured) if configured else Path(gettempdir()) / f"xbackup-spool-{os.getuid()}"
 
 
 def _read_seconds(option: str, default: timedelta) -> timedelta:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,9 @@ class XeniooHook(BaseHook):
     """Talks to one Xenioo bot, or account, with the credentials of an Airflow connection.
 
     :param xenioo_conn_id: the connection: host is the bot's service endpoint; the password its token,
-        or the extras ``account_api_key``, ``bot_api_key`` and ``bot_api_secret`` make one
+        or the extras ``account_api_key``, ``bot_api_key`` and ``bot_api_secret`` make one. ``variable:NAME``
+        is the connection that stands as JSON in the Airflow Variable of this name, where
+        :class:`~airflow_provider_xbackup.operators.xenioo.XeniooRestoreBotOperator` has put it.
     :param account: what errors call the bot; default the connection id
     """
 
@@ -55,7 +58,7 @@ class XeniooHook(BaseHook):
         from airflow_provider_xbackup.http.sync import Client
 
         with airflow_errors(self._about):
-            conn = find_connection(self, self.xenioo_conn_id, self.hook_name)
+            conn = self._find_connection()
             return Client(*_read_connection(conn, conn.extra_dejson))
 
     def get_conn(self) -> Client:
@@ -93,14 +96,46 @@ class XeniooHook(BaseHook):
             return xenioo.read_restored(answer, assumed_wait=assumed_wait)
 
     def list_bots(self) -> tuple[Bot, ...]:
-        """List the bots of the account; the connection needs an account-level token.
+        """List the bots of the account, with a token of the account.
+
+        The connection's ``account_api_key`` makes one, whatever else it holds; without it its password must be
+        one.
 
         :raises XBackupError: when there was no list
         """
         from airflow_provider_xbackup.services import xenioo
 
         with airflow_errors(self._about):
-            return xenioo.read_bots(self.client.call(xenioo.bots_request()))
+            return xenioo.read_bots(self._account_client.call(xenioo.bots_request()))
+
+    def name_of(self, bot: RestoredBot) -> str | None:
+        """Return the name of a bot that was just made, where the account's key is known to look it up.
+
+        :param bot: the new bot
+        :return: its name; None where nobody tells
+        """
+        try:
+            bots = self.list_bots()
+        except XBackupError as error:
+            self.log.info("The new bot's name cannot be looked up: %s", error)
+            return None
+        return next((each.name for each in bots if each.api_key == bot.api_key and each.name), None)
+
+    def connection_to(self, bot: RestoredBot, description: str) -> str:
+        """Describe a connection to a bot that was made through this one.
+
+        Host, account key and options are this connection's, the bot's two keys its own: see
+        ``docs/vendor-apis.md#xenioo-restore``.
+
+        :param bot: the new bot
+        :param description: the connection's description
+        :return: the connection as JSON, in Airflow's form: a secret
+        :raises XBackupError: when the connection does not exist
+        """
+        from airflow_provider_xbackup.hooks.new_bot import describe_connection
+
+        with airflow_errors(self._about):
+            return describe_connection(self._find_connection(), bot, description)
 
     def test_connection(self) -> tuple[bool, str]:
         """Check the keys without spending the hourly call; a token alone can only be checked by that.
@@ -111,7 +146,7 @@ class XeniooHook(BaseHook):
             with airflow_errors(self._about):
                 self.client.authenticate()
                 host = self.client.endpoint.host
-                if find_connection(self, self.xenioo_conn_id, self.hook_name).password:
+                if self._find_connection().password:
                     return True, (
                         f"The connection is complete. The token was not tried: {host} would count that as "
                         "the bot's backup of this hour."
@@ -120,24 +155,55 @@ class XeniooHook(BaseHook):
             return False, str(error)
         return True, f"Xenioo at {host} accepted the API keys."
 
+    @cached_property
+    def _account_client(self) -> Client:
+        from airflow_provider_xbackup.http.sync import Client
+
+        conn = self._find_connection()
+        options = read_options(conn, conn.extra_dejson)
+        if not options.get("account_api_key"):
+            return self.client
+        extra = {**options, "bot_api_key": None, "bot_api_secret": None}
+        return Client(*_read_keys(conn, extra))
+
+    def _find_connection(self) -> Connection:
+        from airflow_provider_xbackup.hooks.new_bot import read_connection, variable_of
+
+        variable = variable_of(self.xenioo_conn_id)
+        if variable is None:
+            return find_connection(self, self.xenioo_conn_id, self.hook_name)
+        return read_connection(variable, self.xenioo_conn_id)
+
     @property
     def _about(self) -> str:
         return account_label("Xenioo", self.account, self.xenioo_conn_id)
 
 
 def _read_connection(conn: Connection, extra: object) -> tuple[Endpoint, TokenSource]:
-    from airflow_provider_xbackup.http.tokens import GivenToken, RenewableToken
+    from airflow_provider_xbackup.http.tokens import GivenToken
     from airflow_provider_xbackup.services import xenioo
 
+    options = read_options(conn, extra)
+    if not conn.password:
+        return _read_keys(conn, options)
+    endpoint = _read_endpoint(conn, options)
+    return endpoint, GivenToken(xenioo.check_token(conn.password), endpoint.url)
+
+
+def _read_endpoint(conn: Connection, options: Mapping[str, Any]) -> Endpoint:
     if not conn.host:
         raise InvalidArgumentError(
             f"The connection {conn.conn_id!r} has no host, and Xenioo has no default one: "
             "enter the service endpoint shown under the bot's Settings > Developers."
         )
-    options = read_options(conn, extra)
-    endpoint = read_endpoint(conn.host, conn.port, options)
-    if conn.password:
-        return endpoint, GivenToken(xenioo.check_token(conn.password), endpoint.url)
+    return read_endpoint(conn.host, conn.port, options)
+
+
+def _read_keys(conn: Connection, options: Mapping[str, Any]) -> tuple[Endpoint, TokenSource]:
+    from airflow_provider_xbackup.http.tokens import RenewableToken
+    from airflow_provider_xbackup.services import xenioo
+
+    endpoint = _read_endpoint(conn, options)
     keys = xenioo.check_keys(
         options.get("account_api_key"), options.get("bot_api_key"), options.get("bot_api_secret")
     )

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
-from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperator, conf
+from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_xbackup import configuration
 from airflow_provider_xbackup.exceptions import XBackupCooldownError, account_label, airflow_errors
@@ -113,7 +110,7 @@ class XeniooToObjectStorageOperator(BaseOperator):
                     vault=VaultHook(self.vault).vault,
                     account=account,
                     producer=outcome.producer_of(context),
-                    spool_dir=_spool_dir(),
+                    spool_dir=configuration.spool_dir(),
                     recipients=parse_recipients(self.encrypt_to),
                     compress=self.compress,
                     assumed_wait=configuration.xenioo_cooldown(),
@@ -135,8 +132,3 @@ class XeniooToObjectStorageOperator(BaseOperator):
             "encrypt_to": arguments.check_recipients,
             "compress": arguments.check_compress,
         }
-
-
-def _spool_dir() -> Path:
-    configured = conf.get("xbackup", "spool_dir", fallback="")
-    return Path(configured) if configured else Path(gettempdir()) / f"xbackup-spool-{os.getuid()}"
