@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
+from airflow_provider_xbackup.tasks.memory import TaskMemory
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -21,17 +20,15 @@ _KEY = "xbackup_job"
 
 
 class JobMemory:
-    """What Airflow's task state store (3.3 and newer) knows of this task instance's job.
+    """What Airflow's task state store knows of this task instance's job.
 
     :param context: the task's context
     :param arguments: what was asked for; a job asked for with other arguments is not remembered
     """
 
     def __init__(self, context: Context, arguments: Mapping[str, Any]) -> None:
-        self._store = context.get("task_state_store")
-        written = json.dumps(arguments, sort_keys=True, default=str)
-        self._fingerprint = hashlib.sha256(written.encode()).hexdigest()
-        if self._store is None:
+        self._memory = TaskMemory(context, _KEY, arguments)
+        if not self._memory.exists:
             log.info(
                 "This Airflow has no task state store (it came with 3.3): if this task dies after its request, "
                 "the retry cannot find the job again and waits for the cooldown instead."
@@ -41,11 +38,9 @@ class JobMemory:
         """Return the job that an earlier try was granted for the same arguments, or None."""
         from airflow_provider_xbackup.services.xray import XrayBackupJob
 
-        known = None if self._store is None else self._store.get(_KEY)
-        if not isinstance(known, dict) or known.get("fingerprint") != self._fingerprint:
-            return None
+        known = self._memory.recall()
         try:
-            return XrayBackupJob.from_dict(known["job"])
+            return None if known is None else XrayBackupJob.from_dict(known["job"])
         except (KeyError, InvalidArgumentError):
             return None
 
@@ -54,10 +49,8 @@ class JobMemory:
 
         A store that fails is told of and no more: the job exists, and is handed on all the same.
         """
-        if self._store is None:
-            return
         try:
-            self._store.set(_KEY, {"fingerprint": self._fingerprint, "job": job.to_dict()})
+            self._memory.keep(job=job.to_dict())
         except Exception as error:  # noqa: BLE001 - whatever its kind, it must not cost the job
             log.warning(
                 "Job %s could not be remembered (%s): if this task dies now, its retry cannot find the job again.",
