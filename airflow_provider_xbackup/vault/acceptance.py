@@ -1,4 +1,4 @@
-"""A person's word that a suspect backup is what it should be."""
+"""A person's word that a backup in doubt is what it should be."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
 from airflow_provider_xbackup.vault.catalog import Backup
+from airflow_provider_xbackup.vault.checks import read_checks
 from airflow_provider_xbackup.vault.errors import (
     BackupStateError,
     NoSuchBackupError,
@@ -24,10 +25,11 @@ from airflow_provider_xbackup.vault.vault import Vault
 
 
 def accept(vault: Vault, backup: Backup, who: str, why: str, now: datetime) -> Acceptance:
-    """Release a suspect backup: from now on others are compared with it and built on it.
+    """Release a backup in doubt: from now on others are compared with it and built on it.
 
-    Its manifest stays as it is; the word is a record beside it. The first word counts: accepting again
-    changes nothing and returns it.
+    In doubt is one that was stored as suspect, and one whose newest check found that it fell or is empty. Its
+    manifest stays as it is; the word is a record beside it. The first word counts: accepting again changes
+    nothing and returns it.
 
     :param vault: the vault
     :param backup: the backup
@@ -36,7 +38,7 @@ def accept(vault: Vault, backup: Backup, who: str, why: str, now: datetime) -> A
     :param now: the instant
     :return: the word that counts, this one or an earlier one; :attr:`Acceptance.at` tells
     :raises InvalidArgumentError: when who or why is empty or too long
-    :raises BackupStateError: when it is not suspect, or has expired
+    :raises BackupStateError: when nothing doubts it, no word can mend it, or it has expired
     :raises NoSuchBackupError: when it was removed meanwhile
     :raises RecordError: when an earlier word is there and damaged
     :raises VaultError: when the store does not answer
@@ -44,7 +46,7 @@ def accept(vault: Vault, backup: Backup, who: str, why: str, now: datetime) -> A
     given = _word(who, why, now)
     store, path = vault.store, backup.path
     state = backup.manifest.condition.state
-    if state != "suspect":
+    if state != "suspect" and not (state == "ok" and _is_doubted(store, backup)):
         raise BackupStateError(f"The backup {backup.location} is {state}, not suspect. {_NOT_SUSPECT[state]}")
     if store.exists(path.tombstone):
         raise BackupStateError(
@@ -93,6 +95,14 @@ _NOT_SUSPECT = {
     "ok": "It needs nobody's word.",
     "incomplete": "A part that was asked for is missing, and no word can replace it: take a new backup.",
 }
+
+
+def _is_doubted(store: Store, backup: Backup) -> bool:
+    try:
+        newest = next(read_checks(store, backup), None)
+    except RecordError:
+        return False
+    return newest is not None and newest.doubts
 
 
 def _word(who: str, why: str, now: datetime) -> Acceptance:

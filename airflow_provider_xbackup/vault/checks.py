@@ -32,6 +32,9 @@ class Level(StrEnum):
 Depth = Literal["none", "presence", "stored-digest", "digest", "content", "source"]
 DEPTHS: tuple[Depth, ...] = ("none", "presence", "stored-digest", "digest", "content", "source")
 
+#: Findings that are a judgement: a person may say that the backup is what it should be all the same.
+JUDGEMENTS = frozenset(("drop", "empty", "suspect"))
+
 #: From this depth on a passed check makes a backup a verified one.
 _PROOF = DEPTHS.index("stored-digest")
 
@@ -80,6 +83,11 @@ class Check(Record):
     bytes_: Size = Field(alias="bytes")
     entities: dict[str, Size] | None = None
     producer: Producer
+
+    @property
+    def doubts(self) -> bool:
+        """Whether it failed by a judgement, over which a person's word goes."""
+        return any(found.kind == "error" and found.code in JUDGEMENTS for found in self.findings)
 
     @property
     def proves(self) -> bool:

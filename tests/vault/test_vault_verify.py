@@ -15,6 +15,7 @@ import pytest
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
 from airflow_provider_xbackup.vault import Vault
+from airflow_provider_xbackup.vault.acceptance import accept
 from airflow_provider_xbackup.vault.checks import Check, Level, is_verified, read_checks
 from airflow_provider_xbackup.vault.choose import Selector
 from airflow_provider_xbackup.vault.errors import NoSuchBackupError, StoreUnavailableError, VaultError
@@ -376,6 +377,23 @@ def test_an_empty_full_does_not_pass_and_an_empty_partial_does(local: Vault) -> 
     assert [codes(check) for check in verify(local)] == [[], ["empty"]]
 
 
+def test_a_tenant_that_stays_empty_is_told_once_somebody_accepted_that(local: Vault) -> None:
+    first = store(local, day(1), data=make_zip({}), entities={})
+    assert codes(only(local)) == ["empty"]
+    listed = local.find("xray", "acme", first.backup_id)
+    assert listed is not None
+    accept(local, listed, "ada", "nobody works there yet", listed.instant)
+    store(local, day(2), data=make_zip({}), entities={})
+    for check in verify(local):
+        assert (check.passed, codes(check, "warning")) == (True, ["empty"])
+
+
+def test_what_cannot_be_counted_is_not_said_to_differ(local: Vault) -> None:
+    files = data_files() | {"tests_10042_0.json": b"["}
+    store(local, data=make_zip(files), entities={"tests": TESTS, "testSets": 1})
+    assert codes(only(local)) == ["damaged-json"]
+
+
 def without(files: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in files.items() if name not in names}
 
@@ -483,6 +501,25 @@ def test_a_type_that_disappeared_is_found_by_whoever_reads_the_content(local: Va
     assert [finding.text for finding in check.findings] == [
         f"The testSets fell from 1 to 0, against backup {day(1)}."
     ]
+
+
+def test_a_type_without_a_count_in_the_manifest_is_left_to_whoever_reads_it(local: Vault) -> None:
+    """Its files may have been unreadable for the transfer, and whole."""
+    store(local, day(1))
+    store(local, day(2), entities={"tests": TESTS})
+    assert codes(verify(local, "digest")[0]) == []
+    assert codes(verify(local)[0]) == []
+
+
+def test_a_fall_that_somebody_accepted_is_a_warning(local: Vault) -> None:
+    store(local, day(1), entities={"tests": 1000})
+    newer = store(local, day(2), entities={"tests": TESTS})
+    assert codes(verify(local, "digest")[0]) == ["drop"]
+    listed = local.find("xray", "acme", newer.backup_id)
+    assert listed is not None
+    accept(local, listed, "ada", "the tenant was split", listed.instant)
+    check = verify(local, "digest")[0]
+    assert (check.passed, codes(check, "warning")) == (True, ["drop"])
 
 
 def test_a_backup_is_compared_with_the_newest_reliable_full_of_its_group(local: Vault) -> None:
