@@ -190,9 +190,6 @@ class _Fetch:
             digest.update(block)
             self._progress(len(block))
         resumed = digest.size
-        if resumed > artifact.stored_size:
-            _empty(file)
-            return self._continue(artifact, file)
         file.seek(resumed)
         for block in digest.of(stored_blocks(self._store, self._backup.path, artifact, resumed)):
             file.write(block)

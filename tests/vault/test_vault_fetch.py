@@ -151,15 +151,16 @@ def test_a_backup_of_another_account_under_the_same_id_is_told_before_anything_i
     assert names(tmp_path / ID) == before
 
 
-def test_a_link_in_the_way_is_not_followed(local: Vault, tmp_path: Path) -> None:
-    target = tmp_path / "precious"
-    target.write_bytes(b"precious")
+def test_a_link_in_the_way_is_not_followed(local: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    backup = store(local)
     folder = tmp_path / ID
     folder.mkdir()
     (folder / "backup.zip").symlink_to(tmp_path / "nowhere")
+    reads = count_reads(local, monkeypatch)
     with pytest.raises(DifferentFileError):
-        fetch(local, store(local), tmp_path)
+        fetch(local, backup, tmp_path)
     assert not (tmp_path / "nowhere").exists()
+    assert reads == []
 
 
 # -- interrupted -----------------------------------------------------------------------------------------------
@@ -293,6 +294,23 @@ def test_two_fetches_into_one_folder_do_not_write_into_one_file(local: Vault, tm
             fetch(local, backup, tmp_path)
     assert caught.value.retryable
     assert fetch(local, backup, tmp_path).files
+
+
+def test_a_file_that_another_fetch_finishes_in_the_same_instant_is_not_written_into(
+    local: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup = store(local)
+    inner = fcntl.flock
+
+    def lock_late(file: Any, how: int) -> None:
+        (partial,) = (tmp_path / ID).glob(".backup.zip.*.partial")
+        partial.rename(tmp_path / ID / "backup.zip")
+        inner(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", lock_late)
+    with pytest.raises(BusyFolderError, match="this instant"):
+        fetch(local, backup, tmp_path)
+    assert (tmp_path / ID / "backup.zip").read_bytes() == b""
 
 
 # -- damaged ---------------------------------------------------------------------------------------------------
