@@ -260,7 +260,8 @@ class XrayTransfer:
             then = earlier.manifest.remote.last_modified or earlier.manifest.completed_at
             newer = remote.last_modified is not None and remote.last_modified > then
             same = any(one.role == data.role and one.sha256 == data.sha256 for one in earlier.manifest.artifacts)
-            if same and not newer:
+            # Another try of this very transfer may have stored the job's file while this one was under way.
+            if same and not newer and earlier.backup_id != self.backup_id:
                 raise StaleFileError(
                     f"The server's file equals that of the earlier backup {earlier.backup_id} byte for byte, and "
                     "nothing proves that it is new: it is probably that backup's file.",
