@@ -108,6 +108,7 @@ def _run(errand: dict[str, Any], log: int) -> dict[str, Any]:
             ending |= {"refused": [str(error)]}
     if errand["do"] == "sweep":
         Spool(Path(errand["spool"])).sweep()
+    plan.end()
     return ending | {"hit": plan.hit}
 
 

@@ -26,7 +26,7 @@ class Plan:
     :param at: the number of the call, from 1, or the beginning of its name; 0 lets all pass
     :param mode: what happens
     :param log: descriptor that takes a line for every call, before it is made
-    :param held: FIFO that is told when the process waits
+    :param held: FIFO that is told when the process waits, or ends without
     :param go: FIFO that lets the process go
     :param streams: whether every block that a store takes of a stream counts as a call too
     """
@@ -70,6 +70,11 @@ class Plan:
         if here and self.mode == "fail after":
             return fail()  # type: ignore[no-any-return]
         return result
+
+    def end(self) -> None:
+        """Tell whoever waits for a call that it never came."""
+        if self.held and not self.hit:
+            os.write(os.open(self.held, os.O_WRONLY), b".")
 
     def _hold(self) -> None:
         held, go = os.open(self.held, os.O_WRONLY), os.open(self.go, os.O_RDONLY)
