@@ -86,6 +86,7 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "operators": [
             _modules("operators", "Xray Cloud", "xray"),
+            _modules("operators", "Xenioo", "xenioo"),
             _modules("operators", "XBackup Vault", "vault"),
         ],
         "sensors": [_modules("sensors", "Xray Cloud", "xray"), _modules("sensors", "XBackup Vault", "vault")],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -72,9 +73,21 @@ class Bots:
         source = str(json.loads(content).get("Name", "bot"))
         name = f"{source}-restored-{number}"
         digest = hashlib.sha256(f"{number}".encode() + content).hexdigest()
-        bot = Bot(name, f"{name}-{digest[:12]}", digest[12:44], None, content)
+        bot = Bot(name, f"{name}-{digest[:12]}", digest[12:44], None, self._restored_content(content))
         self._restored[name] = bot
         return bot
+
+    def _restored_content(self, content: bytes) -> bytes:
+        settings = self._settings()
+        if settings.restore_new_ids:
+            ids = set(re.findall(rb'"Id": "([0-9a-f]{16})"', content))
+            for number, old in enumerate(sorted(ids)):
+                content = content.replace(b'"%s"' % old, b'"%016x"' % (number + 1))
+        if settings.restore_loses:
+            document = json.loads(content)
+            kept = {name: value for name, value in document.items() if name not in settings.restore_loses}
+            content = json.dumps(kept, ensure_ascii=False).encode()
+        return content
 
     def seconds_to_wait(self, call: str, bot: str | None) -> float:
         """Seconds until a call is allowed again, 0 where it is allowed.

@@ -217,6 +217,8 @@ class XeniooSettings(Settings):
     :param throttled: answer to an early call
     :param throttled_retry_after: send ``Retry-After`` with it
     :param broken_call_spends: a call whose answer broke off spends the hour
+    :param restore_new_ids: a restored bot gets ids of its own, in the place of those of its backup
+    :param restore_loses: top-level fields of a backup that a restored bot has not
     :param json_case: spelling of the field names in answers, the token reply excepted
     :param backup_content_type: value of ``Content-Type`` of a backup
     :param backup_content_disposition: value of ``Content-Disposition`` of a backup
@@ -244,6 +246,8 @@ class XeniooSettings(Settings):
     )
     throttled_retry_after: bool = False
     broken_call_spends: bool = True
+    restore_new_ids: bool = False
+    restore_loses: tuple[str, ...] = ()
     json_case: KeyCase = "documented"
     backup_content_type: str = "application/json"
     backup_content_disposition: str | None = None
