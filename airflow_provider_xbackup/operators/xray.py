@@ -23,7 +23,7 @@ from airflow_provider_xbackup.tasks.job_memory import JobMemory
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
-    from airflow_provider_xbackup.services.xray import JobPhase, XrayBackupJob, XrayBackupRequest
+    from airflow_provider_xbackup.services.xray import JobStatus, XrayBackupJob, XrayBackupRequest
     from airflow_provider_xbackup.vault.catalog import Backup
 
 AUTO = "auto"
@@ -147,7 +147,10 @@ class XrayCreateBackupOperator(BaseOperator):
         from airflow_provider_xbackup.services.xray import COOLDOWN, JobPhase
 
         age = datetime.now(UTC) - job.requested_at
-        return age < 2 * COOLDOWN and self._phase(job) is JobPhase.SUCCEEDED
+        if age >= 2 * COOLDOWN:
+            return False
+        status = self._status(job)
+        return status is not None and status.phase is JobPhase.SUCCEEDED
 
     def _running_or_fresh(self, job: XrayBackupJob | None) -> XrayBackupJob | None:
         """Return a remembered job whose file is to come, there, or stored; None to ask for a new one."""
@@ -156,7 +159,8 @@ class XrayCreateBackupOperator(BaseOperator):
         if job is None:
             return None
         age = datetime.now(UTC) - job.requested_at
-        phase = self._phase(job)
+        status = self._status(job)
+        phase = JobPhase.FAILED if status is None else status.phase
         if phase is JobPhase.RUNNING or (phase is JobPhase.SUCCEEDED and age < COOLDOWN):
             self.log.info("Picking up job %s, which an earlier try was granted.", job.job_id)
             return job
@@ -168,18 +172,17 @@ class XrayCreateBackupOperator(BaseOperator):
         self.log.info("Job %s of an earlier try is of no use any more; asking for a new one.", job.job_id)
         return None
 
-    def _phase(self, job: XrayBackupJob) -> JobPhase:
-        """Ask how far a remembered job is; one that the service forgot is as good as failed."""
+    def _status(self, job: XrayBackupJob) -> JobStatus | None:
+        """Ask how far a remembered job is; None where the service forgot it."""
         from airflow_provider_xbackup.services.errors import JobNotFoundError
-        from airflow_provider_xbackup.services.xray import JobPhase
 
         try:
-            return self._hook.get_backup_status(job.job_id).phase
+            return self._hook.get_backup_status(job.job_id)
         except XBackupFailError as error:
             if not isinstance(error.error, JobNotFoundError):
                 raise
             self.log.warning("%s", error)
-            return JobPhase.FAILED
+            return None
 
     def _prepare_vault(self) -> None:
         """Find out that the backup could not be stored before the six hours are spent on it."""

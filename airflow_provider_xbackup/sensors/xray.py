@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +77,7 @@ class XrayBackupSensor(BaseSensorOperator):
         # In reschedule mode every poke is a process of its own, and only the timeout can end an outage.
         bounded = self.mode != "reschedule"
         self._outage = Outage(arguments.seconds_of(outage_tolerance) if bounded else math.inf)
-        self._seen_running = False
+        self._running_at: datetime | None = None
 
     def execute(self, context: Context) -> Any:  # noqa: RET503 - to defer is to raise
         """Wait for the job.
@@ -106,6 +106,7 @@ class XrayBackupSensor(BaseSensorOperator):
             raise
         if answer:
             return answer.xcom_value
+        from airflow_provider_xbackup.services.instants import format_instant
         from airflow_provider_xbackup.triggers.xray import XrayBackupTrigger
 
         self.defer(
@@ -116,6 +117,7 @@ class XrayBackupSensor(BaseSensorOperator):
                 poll_interval=self.poke_interval,
                 deadline=started + self.timeout,
                 outage_tolerance=arguments.seconds_of(self.outage_tolerance),
+                running_at=None if self._running_at is None else format_instant(self._running_at),
             ),
             method_name="execute_complete",
         )
@@ -140,10 +142,9 @@ class XrayBackupSensor(BaseSensorOperator):
             done = is_done(status, job.job_id)
         self.log.info("Xray says of job %s: %s", job.job_id, status)
         if not done:
-            self._seen_running = True
+            self._running_at = status.at
             return PokeReturnValue(is_done=False)
-        finished = job.finished(status.at, seen_running=self._seen_running)
-        return PokeReturnValue(is_done=True, xcom_value=finished.to_dict())
+        return PokeReturnValue(is_done=True, xcom_value=self._done(status.at, self._running_at))
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None) -> dict[str, Any]:  # noqa: ARG002
         """Return the job that the trigger saw done, or raise what poking would have raised.
@@ -161,7 +162,8 @@ class XrayBackupSensor(BaseSensorOperator):
         if status == "success":
             with airflow_errors(about):
                 finished_at = parse_instant(values.get("finished_at", ""), "finished_at")
-            return self._job.finished(finished_at, seen_running=values.get("seen_running") is True).to_dict()
+                running_at = values.get("running_at") and parse_instant(values["running_at"], "running_at")
+            return self._done(finished_at, running_at)
         if status == "timeout":
             raise XBackupSensorTimeout(message)
         if status == "error":
@@ -170,6 +172,9 @@ class XrayBackupSensor(BaseSensorOperator):
             f"{about}: the trigger of job {self._job.job_id} sent an event nobody knows: {status!r}. "
             "Clear this sensor to wait again."
         )
+
+    def _done(self, at: datetime, running_at: datetime | None) -> dict[str, Any]:
+        return self._job.finished(at, running_at).to_dict()
 
     @property
     def _job(self) -> XrayBackupJob:

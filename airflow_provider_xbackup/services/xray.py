@@ -56,6 +56,9 @@ What is concluded from it, such as whose a file can be, always counts with this 
 vendor names no time is for the caller of :func:`read_job` to say.
 """
 
+_WELL_KNOWN = timedelta(hours=1)
+"""An end that lies within so long a time is known well enough to tell this job's file from a later one."""
+
 _TOKEN_LIFETIME = timedelta(hours=23)
 _TOKEN_SHAPE = re.compile(r"[A-Za-z0-9._~+/=-]{8,8192}")
 _PART = r"(\d{1,6})\s*(hour|minute|second)s?\b"
@@ -159,6 +162,8 @@ class XrayBackupJob:
     :param project_ids: the projects asked for, or None for all
     :param modified_since: the instant a partial starts from, or None
     :param with_attachments: whether attachments were asked for
+    :param running_at: when the job was last seen to run, in whole seconds, where that is long before it was
+        seen to be done; None otherwise
     :param finished_at: when the job was first seen to be done, in whole seconds; None before
     """
 
@@ -169,6 +174,7 @@ class XrayBackupJob:
     project_ids: tuple[str, ...] | None = None
     modified_since: datetime | None = None
     with_attachments: bool = False
+    running_at: datetime | None = None
     finished_at: datetime | None = None
 
     @property
@@ -176,16 +182,21 @@ class XrayBackupJob:
         """What was asked for."""
         return XrayBackupRequest(self.project_ids, self.modified_since, self.with_attachments)
 
-    def finished(self, at: datetime, *, seen_running: bool = True) -> XrayBackupJob:
+    @property
+    def alone_until(self) -> datetime:
+        """Until when no other job's file can have taken the place of this one's, as far as is known."""
+        return (self.running_at or self.finished_at or self.requested_at) + COOLDOWN
+
+    def finished(self, at: datetime, running_at: datetime | None = None) -> XrayBackupJob:
         """Return the job as one that is done.
 
         :param at: when it was first seen to be done
-        :param seen_running: whether it was seen running shortly before. If not, it may have ended long ago,
-            and others may have been granted a backup since: no later end is claimed than one cooldown
-            after the request, so that their file is not taken for this job's.
+        :param running_at: when it was last seen to run; None where nobody saw it, so that it may have ended
+            soon after it was asked for, and others may have been granted a backup since
         """
-        end = at if seen_running else min(at, self.requested_at + COOLDOWN)
-        return replace(self, finished_at=whole_seconds(end))
+        seen = running_at or self.requested_at
+        well_known = at - seen <= _WELL_KNOWN
+        return replace(self, finished_at=whole_seconds(at), running_at=None if well_known else whole_seconds(seen))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the job as JSON values: what the operators hand to each other through XCom."""
@@ -198,8 +209,9 @@ class XrayBackupJob:
             "modified_since": None if self.modified_since is None else format_instant(self.modified_since),
             "with_attachments": self.with_attachments,
         }
-        if self.finished_at is not None:
-            values["finished_at"] = format_instant(self.finished_at)
+        for name, instant in (("running_at", self.running_at), ("finished_at", self.finished_at)):
+            if instant is not None:
+                values[name] = format_instant(instant)
         return values
 
     @classmethod
@@ -227,7 +239,10 @@ class XrayBackupJob:
                 f"job says kind={kind!r} and modified_since={values.get('modified_since')!r}, which contradict "
                 "each other. Pass the dict that XrayCreateBackupOperator returned, unchanged."
             )
-        finished_at = values.get("finished_at")
+        instants = {
+            name: None if values.get(name) is None else parse_instant(values[name], name)
+            for name in ("running_at", "finished_at")
+        }
         return cls(
             job_id=job_id,
             requested_at=parse_instant(values["requested_at"], "requested_at"),
@@ -236,7 +251,7 @@ class XrayBackupJob:
             project_ids=request.project_ids,
             modified_since=request.modified_since,
             with_attachments=request.with_attachments,
-            finished_at=None if finished_at is None else parse_instant(finished_at, "finished_at"),
+            **instants,
         )
 
 

@@ -47,7 +47,9 @@ def check_fresh(remote: RemoteFile, job: XrayBackupJob, ours: datetime) -> None:
     """Tell the file of a job from an earlier and from a later one.
 
     With a ``Last-Modified`` it is ours when it was written between the request and one hour after the
-    job's end; without, only when the download starts before another job can have finished.
+    job's end; without, only when the download starts before another job can have finished. Where nobody
+    saw the job run shortly before its end, that end may lie far back: what was written when another job can
+    have been granted is not taken for ours.
 
     :param remote: the file's headers
     :param job: the job, finished
@@ -58,10 +60,10 @@ def check_fresh(remote: RemoteFile, job: XrayBackupJob, ours: datetime) -> None:
     finished_at = job.finished_at or job.requested_at
     written = remote.last_modified
     if written is None:
-        if ours > finished_at + COOLDOWN:
+        if ours > job.alone_until:
             raise ForeignFileError(
-                f"The server does not say when its file was written, and job {job.job_id} finished at "
-                f"{format_instant(finished_at)}: another backup may have replaced it since.",
+                f"The server does not say when its file was written, and job {job.job_id} {_end_of(job)}: another "
+                "backup may have replaced it since.",
                 _RUN_AGAIN,
             )
         return
@@ -71,13 +73,19 @@ def check_fresh(remote: RemoteFile, job: XrayBackupJob, ours: datetime) -> None:
             f"at {format_instant(job.requested_at)}: it is an earlier backup.",
             "Nothing was stored. The new file may appear in a few minutes.",
         )
-    if written > finished_at + LATE_FILE + CLOCK_TOLERANCE:
+    if written > min(finished_at + LATE_FILE, job.alone_until) + CLOCK_TOLERANCE:
         raise ForeignFileError(
-            f"The server's file was written at {format_instant(written)}, long after job {job.job_id} finished at "
-            f"{format_instant(finished_at)}: a later backup of the tenant took its place, and the one asked for "
-            "is gone.",
+            f"The server's file was written at {format_instant(written)}, long after the end of job {job.job_id}, "
+            f"which {_end_of(job)}: a later backup of the tenant took its place, and the one asked for is gone.",
             f"{_RUN_AGAIN} Two schedules for one tenant replace each other's files.",
         )
+
+
+def _end_of(job: XrayBackupJob) -> str:
+    finished_at = format_instant(job.finished_at or job.requested_at)
+    if job.running_at is None:
+        return f"finished at {finished_at}"
+    return f"finished between {format_instant(job.running_at)} and {finished_at}"
 
 
 def check_projects(found: frozenset[str], job: XrayBackupJob) -> None:

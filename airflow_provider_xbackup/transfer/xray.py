@@ -160,7 +160,7 @@ class XrayTransfer:
                 f"Xray says of job {self.job.job_id}: {status}. Its file is taken only when it is done: put an "
                 "XrayBackupSensor before the transfer."
             )
-        return self.job.finished(status.at, seen_running=False)
+        return self.job.finished(status.at)
 
     def _take(self) -> Backup:
         # What is stored stays: an attachments file that breaks or comes late costs no second download of the data.

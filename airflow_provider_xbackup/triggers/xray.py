@@ -6,13 +6,16 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_xbackup.exceptions import XBackupError, XBackupFailError, account_label, airflow_errors
 from airflow_provider_xbackup.hooks.xray import XrayHook
 from airflow_provider_xbackup.tasks.outage import Outage
+
+if TYPE_CHECKING:
+    from airflow_provider_xbackup.services.xray import JobStatus
 
 
 def too_late(about: str, job_id: str) -> str:
@@ -32,7 +35,7 @@ class XrayBackupTrigger(BaseTrigger):
 
     Airflow stores a trigger's arguments in plain text: there is nothing secret in them. The one event has
     ``status`` (``success``, ``error`` or ``timeout``), ``job_id``, ``message``, and with success
-    ``finished_at`` and ``seen_running``: whether this very trigger saw the job running before.
+    ``finished_at`` and ``running_at``: when the job was last seen to run, or None.
 
     :param job_id: the job
     :param xray_conn_id: the connection, of type ``xray``
@@ -40,6 +43,7 @@ class XrayBackupTrigger(BaseTrigger):
     :param poll_interval: seconds between two questions; the first come sooner
     :param deadline: seconds since the epoch after which the wait ends
     :param outage_tolerance: seconds the service may be out of reach
+    :param running_at: when the job was seen to run before this trigger began, as text; None where it was not
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class XrayBackupTrigger(BaseTrigger):
         poll_interval: float,
         deadline: float,
         outage_tolerance: float,
+        running_at: str | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's base carries no annotations
         self.job_id = job_id
@@ -59,6 +64,7 @@ class XrayBackupTrigger(BaseTrigger):
         self.poll_interval = poll_interval
         self.deadline = deadline
         self.outage_tolerance = outage_tolerance
+        self.running_at = running_at
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments, as Airflow stores them."""
@@ -71,6 +77,7 @@ class XrayBackupTrigger(BaseTrigger):
                 "poll_interval": self.poll_interval,
                 "deadline": self.deadline,
                 "outage_tolerance": self.outage_tolerance,
+                "running_at": self.running_at,
             },
         )
 
@@ -85,33 +92,34 @@ class XrayBackupTrigger(BaseTrigger):
         hook = XrayHook(self.xray_conn_id, self.account)
         about = account_label("Xray", self.account, self.xray_conn_id)
         outage = Outage(self.outage_tolerance)
-        seen_running = False
+        running_at = self.running_at
         with airflow_errors(about):
             async with hook.async_client():
                 for pause in self._pauses():
                     await asyncio.sleep(pause)
-                    finished_at = await self._finished_at(hook, outage)
-                    if finished_at is not None:
-                        from airflow_provider_xbackup.services.instants import format_instant
+                    status = await self._ask(hook, outage)
+                    if status is None:
+                        continue
+                    from airflow_provider_xbackup.services.instants import format_instant
+                    from airflow_provider_xbackup.services.xray import is_done
 
+                    if is_done(status, self.job_id):
                         return {
                             "status": "success",
                             "job_id": self.job_id,
                             "message": f"{about}: job {self.job_id} is done.",
-                            "finished_at": format_instant(finished_at),
-                            "seen_running": seen_running,
+                            "finished_at": format_instant(status.at),
+                            "running_at": running_at,
                         }
-                    seen_running = True
+                    running_at = format_instant(status.at)
         return {
             "status": "timeout",
             "job_id": self.job_id,
             "message": too_late(about, self.job_id),
         }
 
-    async def _finished_at(self, hook: XrayHook, outage: Outage) -> Any:
-        """Ask once; return when the job was seen done, or None while it is not."""
-        from airflow_provider_xbackup.services.xray import is_done
-
+    async def _ask(self, hook: XrayHook, outage: Outage) -> JobStatus | None:
+        """Ask once; return None where the service is out of reach."""
         try:
             status = await hook.aget_backup_status(self.job_id)
         except XBackupFailError:
@@ -121,7 +129,7 @@ class XrayBackupTrigger(BaseTrigger):
             return None
         outage.over()
         self.log.info("Xray says of job %s: %s", self.job_id, status)
-        return status.at if is_done(status, self.job_id) else None
+        return status
 
     def _pauses(self) -> Iterator[float]:
         """Yield the seconds before each question until the deadline: few at first, for small tenants' sake.

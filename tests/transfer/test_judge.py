@@ -64,6 +64,42 @@ def test_without_an_instant_only_a_download_within_the_cooldown_is_the_jobs_own(
             check_fresh(remote(None), job(), started)
 
 
+LONG_AGO = job(finished_at=None).finished(NOON + timedelta(hours=11))
+"""Nobody saw it run since it was asked for at noon; it was done when somebody looked at 23:00."""
+
+
+@pytest.mark.parametrize(
+    ("last_modified", "started", "ours"),
+    [
+        pytest.param(
+            NOON + timedelta(hours=6, minutes=2), NOON + timedelta(hours=11), True, id="nobody else can have"
+        ),
+        pytest.param(
+            NOON + timedelta(hours=6, minutes=3), NOON + timedelta(hours=11), False, id="somebody may have"
+        ),
+        pytest.param(None, NOON + timedelta(hours=6), True, id="no instant, nobody else can have"),
+        pytest.param(None, NOON + timedelta(hours=6, seconds=1), False, id="no instant, somebody may have"),
+    ],
+)
+def test_of_a_job_whose_end_nobody_saw_no_file_is_taken_that_another_can_have_made(
+    last_modified: datetime | None, started: datetime, ours: bool
+):
+    if ours:
+        check_fresh(remote(last_modified), LONG_AGO, started)
+    else:
+        with pytest.raises(
+            ForeignFileError, match=r"finished between 2026-11-23T12:00:00Z and 2026-11-23T23:00:00Z"
+        ):
+            check_fresh(remote(last_modified), LONG_AGO, started)
+
+
+def test_a_long_job_that_was_seen_running_until_it_was_done_is_taken():
+    long = job(finished_at=None).finished(NOON + timedelta(hours=11), NOON + timedelta(hours=10, minutes=59))
+
+    assert long.running_at is None
+    check_fresh(remote(NOON + timedelta(hours=11)), long, NOON + timedelta(hours=11))
+
+
 @pytest.mark.parametrize(
     ("gap", "good"),
     [(timedelta(minutes=5), True), (timedelta(minutes=-5), True), (timedelta(minutes=5, seconds=1), False)],

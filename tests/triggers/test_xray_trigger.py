@@ -54,7 +54,7 @@ def test_it_comes_back_from_airflows_database_as_it_went_in():
 
 
 def test_what_airflow_stores_of_it_are_primitives(sim: Simulator):
-    assert all(type(value) in (str, int, float) for value in trigger("34a4").serialize()[1].values())
+    assert all(type(value) in (str, int, float, type(None)) for value in trigger("34a4").serialize()[1].values())
 
 
 async def test_what_airflow_stores_of_it_holds_no_secret_even_after_it_ran(sim: Simulator, done: str):
@@ -102,7 +102,21 @@ async def test_a_job_that_ended_while_the_triggerer_was_down_is_found_after_the_
 ):
     (event,) = await events(trigger(done, deadline=time.time() - 10))
 
-    assert (event["status"], event["seen_running"]) == ("success", False)
+    assert (event["status"], event["running_at"]) == ("success", None)
+
+
+async def test_what_the_sensor_saw_before_outlives_the_trigger_that_saw_nothing(sim: Simulator, done: str):
+    (event,) = await events(trigger(done, running_at="2026-11-23T01:45:00Z"))
+
+    assert event["running_at"] == "2026-11-23T01:45:00Z"
+
+
+async def test_an_outage_is_not_taken_for_a_job_that_runs(sim: Simulator, done: str):
+    sim.add_fault(action="status", status=503, path="/status$", times=6)
+
+    (event,) = await events(trigger(done))
+
+    assert (event["status"], event["running_at"]) == ("success", None)
 
 
 IN_A_NEW_PROCESS = """
@@ -150,7 +164,7 @@ async def test_another_triggerer_goes_on_with_the_wait_of_one_that_died(sim: Sim
     assert (event["status"], event["job_id"]) == ("success", running)
     assert deadline == one.deadline
     # It has not seen the job run, so the end of the job is not claimed to be known.
-    assert event["seen_running"] is False
+    assert event["running_at"] is None
 
 
 async def test_another_triggerer_keeps_the_deadline_of_one_that_died(sim: Simulator, running: str):
