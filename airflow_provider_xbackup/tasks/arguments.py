@@ -211,7 +211,7 @@ def check_compress(value: object) -> None:
 
     :raises InvalidArgumentError: when it is no bool
     """
-    _check_bool("compress", value)
+    check_bool("compress", value)
 
 
 def check_accept_identical(value: object) -> None:
@@ -219,7 +219,7 @@ def check_accept_identical(value: object) -> None:
 
     :raises InvalidArgumentError: when it is no bool
     """
-    _check_bool("accept_identical", value)
+    check_bool("accept_identical", value)
 
 
 def check_conn_id(value: object) -> None:
@@ -229,6 +229,15 @@ def check_conn_id(value: object) -> None:
     """
     if not isinstance(value, str) or not value.strip():
         raise InvalidArgumentError(f"A connection id must be the name of an Airflow connection and is {value!r}.")
+
+
+def check_optional_conn_id(value: object) -> None:
+    """Check a connection id that may be left out.
+
+    :raises InvalidArgumentError: when it is empty or no text
+    """
+    if value is not None:
+        check_conn_id(value)
 
 
 def check_above_zero(name: str, value: object) -> None:
@@ -249,7 +258,11 @@ def check_zero_or_more(name: str, value: object) -> None:
         raise InvalidArgumentError(f"{name} must be a timedelta of 0 or more and is {value!r}.")
 
 
-def _check_bool(name: str, value: object) -> None:
+def check_bool(name: str, value: object) -> None:
+    """Check a switch.
+
+    :raises InvalidArgumentError: when it is no bool
+    """
     if not isinstance(value, bool):
         raise InvalidArgumentError(f"{name} must be True or False and is {value!r}.")
 

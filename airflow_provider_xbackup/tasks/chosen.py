@@ -58,3 +58,12 @@ def check_chosen(value: object) -> None:
     :raises InvalidArgumentError: when nobody can tell
     """
     Chosen.of(value)
+
+
+def check_one(value: object) -> None:
+    """Check which backup is meant.
+
+    :raises InvalidArgumentError: when nobody can tell, or several are
+    """
+    if len(Chosen.of(value).selectors) != 1:
+        raise InvalidArgumentError(f"backup_id names one backup here, and is {str(value)[:80]!r}.")

@@ -204,7 +204,7 @@ def test_a_backup_that_is_not_there_fails_at_once(kept: Vault) -> None:
     ("arguments", "word"),
     [
         pytest.param({"backup_id": "x"}, "names no backup", id="no id"),
-        pytest.param({"backup_id": None}, "names one backup", id="none"),
+        pytest.param({"backup_id": None}, "names one backup here", id="none"),
         pytest.param({"backup_id": [an_id(1), an_id(2)]}, "names one backup", id="two"),
         pytest.param({"why": " "}, "why", id="no reason"),
         pytest.param({"hold_for": timedelta(0)}, "hold_for", id="no time"),
