@@ -66,6 +66,10 @@ class BackupFreshnessSensor(BaseSensorOperator):
         arguments.check_literals(self, self._checks)
         self._late: tuple[Finding, ...] = ()
 
+    def render_template(self, *args: Any, **kwargs: Any) -> Any:
+        """Render a template field; a secret that comes of it is refused."""
+        return arguments.without_secrets(self, super().render_template(*args, **kwargs))
+
     def execute(self, context: Context) -> Any:
         """Wait for the backups.
 
