@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from airflow_provider_xbackup.errors import BackupError, InvalidArgumentError
 from airflow_provider_xbackup.vault.ahead import read_ahead
 from airflow_provider_xbackup.vault.catalog import Backup, Finding, Group
-from airflow_provider_xbackup.vault.checks import Check, write_check
+from airflow_provider_xbackup.vault.checks import Check, Level, write_check
 from airflow_provider_xbackup.vault.choose import Selector, choose
 from airflow_provider_xbackup.vault.errors import ObjectMissingError, VaultError
 from airflow_provider_xbackup.vault.examination import Examination, Subject, Wanted
 from airflow_provider_xbackup.vault.vault import Vault
 
-#: How many backups are looked at at once: enough to keep a network busy, few enough for flat memory.
-_WORKERS = 4
+#: How many backups are looked at at once. One that is read holds up to 80 MB, one that is looked at nothing.
+_READ_AT_ONCE, _LOOKED_AT_AT_ONCE = 2, 16
 _SUBSET = re.compile(r"(?P<number>\d{1,6})/(?P<of>\d{1,6})")
 
 
@@ -121,8 +121,9 @@ class Verification:
         def verify(subject: Subject) -> Verified | None:
             return self._verify(subject, stopped.is_set)
 
+        at_once = _LOOKED_AT_AT_ONCE if self._wanted.level is Level.PRESENCE else _READ_AT_ONCE
         seen = 0
-        for _, verified in read_ahead(verify, self._subjects(), _WORKERS, stopped.set):
+        for _, verified in read_ahead(verify, self._subjects(), at_once, stopped.set):
             if verified is not None:
                 seen += 1
                 yield verified

@@ -296,6 +296,13 @@ def test_two_fetches_into_one_folder_do_not_write_into_one_file(local: Vault, tm
     assert fetch(local, backup, tmp_path).files
 
 
+def test_a_file_that_appears_while_its_bytes_are_fetched_stays(local: Vault, tmp_path: Path) -> None:
+    mine = tmp_path / ID / "backup.zip"
+    with pytest.raises(DifferentFileError):
+        fetch(local, store(local), tmp_path, progress=lambda _: mine.write_bytes(b"mine") and None)
+    assert mine.read_bytes() == b"mine"
+
+
 def test_a_file_that_another_fetch_finishes_in_the_same_instant_is_not_written_into(
     local: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
