@@ -49,7 +49,10 @@ def test_airflow_finds_it_by_its_entry_point():
 def test_every_module_of_the_package_is_listed_and_importable(kind):
     there = {
         f"airflow_provider_xbackup.{kind}.{path.stem}"
-        for path in (PACKAGE / kind).glob("*.py")
+        for path in (
+            *(PACKAGE / kind).glob("*.py"),
+            *(init.parent for init in (PACKAGE / kind).glob("*/__init__.py")),
+        )
         if path.stem not in ("__init__", "connection", "identities", "live_counts", "new_bot")
     }
     assert listed(kind) == there
