@@ -10,9 +10,6 @@ from airflow_provider_xbackup.errors import InvalidArgumentError
 from airflow_provider_xbackup.vault import layout
 from airflow_provider_xbackup.vault.catalog import Backup, Finding
 
-#: What can be gone back to. A suspect is no such thing before somebody accepted it.
-_RELIABLE = ("ok", "held", "accepted")
-
 
 @dataclass(frozen=True, slots=True, order=True)
 class AccountName:
@@ -178,7 +175,7 @@ class _Account:
         if backup.in_future:
             return
         self.last = self.last or backup
-        if backup.state not in _RELIABLE:
+        if not backup.reliable:
             return
         if backup.manifest.base is not None:
             self.waiting.setdefault(backup.manifest.base, []).append(backup)
