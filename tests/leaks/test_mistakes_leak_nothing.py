@@ -17,6 +17,7 @@ from known_secrets import (
     BOT_TOKEN,
     CLIENT_SECRET,
     PROXY_PASSWORD,
+    SIGNATURE,
     URL_PASSWORD,
 )
 
@@ -300,6 +301,17 @@ def _signatures(seen: list[str]) -> list[str]:
     return [
         line.split("Signature=")[1].strip() for text in seen for line in text.splitlines() if "Signature=" in line
     ]
+
+
+def test_a_signature_in_the_address_of_a_store_is_not_shown(evidence):
+    from airflow_provider_xbackup.vault.connect import azure_access
+    from airflow_provider_xbackup.vault.url import VaultUrl
+
+    endpoint = f"https://acme.blob.example/?sig={SIGNATURE}"
+    access = azure_access(VaultUrl.parse("abfs://container/x"), "acme", key=AWS_SECRET, endpoint=endpoint)
+    evidence.add_object("access", access)
+
+    assert evidence.leaks() == []
 
 
 def test_the_searched_for_is_found_where_it_is(scene):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from evidence import Evidence
-from flows import FLOWS
+from flows import BOTS, FLOWS, KEYS, RESTORE
 
 FOR_EVER = {"times": None}
 # Of a download these bytes arrive, and the rest is asked for again: not for ever.
@@ -95,4 +95,25 @@ def test_a_fault_leaves_no_secret_behind(scene, elsewhere, flow, fault):
     others = Evidence({name: secret for name, secret in scene.evidence.secrets.items() if name != "SIGNATURE"})
     others.add("request to another host", "\n".join(elsewhere.seen))
     assert others.leaks() == []
+    assert scene.leaks() == []
+
+
+@pytest.mark.parametrize("after_bytes", range(20, 400, 20))
+@pytest.mark.parametrize(
+    ("flow", "endpoint"), [("list bots", BOTS), ("list bots", KEYS), ("restore a bot", RESTORE)]
+)
+def test_half_an_answer_full_of_secrets_is_not_quoted(scene, flow, endpoint, after_bytes):
+    scene.sim.add_fault(action="truncate", path=endpoint, after_bytes=after_bytes, length="silent", **FOR_EVER)
+
+    scene.play(FLOWS[flow].run)
+
+    assert scene.leaks() == []
+
+
+def test_a_list_of_bots_that_is_cut_is_told_by_its_size(scene):
+    scene.sim.add_fault(action="truncate", path=BOTS, after_bytes=200, length="silent", **FOR_EVER)
+
+    scene.play(FLOWS["list bots"].run)
+
+    assert any("200 bytes of something else" in text for _, text in scene.evidence.texts)
     assert scene.leaks() == []
