@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import Self
 
-from airflow_provider_xbackup.contents.entities import EntityCounter, EntityFile, entity_file
+from airflow_provider_xbackup.contents.entities import EntityCounter, EntityFile, cut_digits, entity_file
 from airflow_provider_xbackup.contents.references import (
     ReferenceLedger,
     ReferenceReader,
@@ -64,7 +64,7 @@ class Inventory:
         if parts[-1].lower().startswith("metadata") and name.lower().endswith(".json"):
             return _JsonEntry(self, name, None)
         for each in names_of_blob(name):
-            self._ledger.know("attachment", each, name)
+            self._ledger.know("attachment", cut_digits(each), name)
         return None
 
     def listener(self, name: str, file: EntityFile | None) -> ReferenceReader | None:

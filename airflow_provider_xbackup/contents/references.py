@@ -11,21 +11,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from airflow_provider_xbackup.contents.entities import EntityFile, cut_digits
+from airflow_provider_xbackup.contents.entities import EntityFile
 
 Kind = Literal["test", "attachment"]
 KINDS: tuple[Kind, ...] = ("test", "attachment")
 
-_IDS = ("id", "issueId", "testId", "issueid", "testIssueId")
+#: Where the id of something stands in it, the most likely first.
+ID_FIELDS = ("id", "issueId", "testId", "issueid", "testIssueId")
 _GROUPS = ("testSets", "testPlans", "testRepository")
-_TESTS = ("tests", "testIds", "testIssueIds")
+#: What the lists of tests are called.
+TEST_LISTS = ("tests", "testIds", "testIssueIds")
 _BATCH = 1000
 #: What sqlite keeps in memory, in KiB; the rest goes to a temporary file that has no name.
 _CACHE = 8 * 1024
 _EXAMPLES = 3
 _LIST = "[]"
 #: Where values lie that can be the name of something.
-_ENDS = frozenset((*_IDS, "key", _LIST))
+_ENDS = frozenset((*ID_FIELDS, "key", _LIST))
 #: No id is longer; whatever is, is compared by its beginning.
 _LONGEST_NAME = 200
 
@@ -130,7 +132,7 @@ class ReferenceLedger:
 
 def names_of_blob(entry: str) -> Iterable[str]:
     """Return the names by which a step may mean a blob: ``<id>``, ``<id>.png``, ``<id>/screenshot.png``."""
-    parts = [part for part in cut_digits(entry).split("/") if part]
+    parts = [part for part in entry.split("/") if part]
     return {*parts, *(parts[-1:] and [parts[-1].partition(".")[0]])}
 
 
@@ -179,7 +181,7 @@ class ReferenceReader:
                 self._ledger.know("test", value, self._place)
             elif path[0] == "steps" and _is_listed(path, ("attachments",)):
                 self._ledger.name("attachment", value, self._place)
-        elif self._groups and len(path) <= 3 and _is_listed(path, _TESTS):
+        elif self._groups and len(path) <= 3 and _is_listed(path, TEST_LISTS):
             self._ledger.name("test", value, self._place)
 
 
@@ -187,4 +189,4 @@ def _is_listed(path: list[str], lists: tuple[str, ...]) -> bool:
     """Tell whether a path ends at a member of such a list, or at the id of one that is an object."""
     if path[-1] == _LIST:
         return len(path) >= 2 and path[-2] in lists
-    return len(path) >= 3 and path[-1] in _IDS and path[-2] == _LIST and path[-3] in lists
+    return len(path) >= 3 and path[-1] in ID_FIELDS and path[-2] == _LIST and path[-3] in lists
