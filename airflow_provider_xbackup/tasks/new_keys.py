@@ -95,7 +95,11 @@ class VariablePlace:
 
         with self._speaking("read"):
             value = Variable.get(self.name, default=None)
-            return None if value is None else str(value)
+            # A server that does not answer looks like a Variable that is not there; from 3.3 on, a list tells.
+            hidden = value is None and hasattr(Variable, "keys") and self.name in Variable.keys(prefix=self.name)
+        if hidden:
+            raise KeyPlaceError(f"{self} exists and could not be read.")
+        return None if value is None else str(value)
 
     def create(self, text: str) -> None:
         """Make the Variable."""

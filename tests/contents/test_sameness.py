@@ -53,16 +53,10 @@ def test_how_json_is_written_does_not_matter(text: str):
     [
         pytest.param(bot(Name="hello"), [("changed", "/Name")], id="another value"),
         pytest.param(bot(More=1), [("added", "/More")], id="a field more"),
-        pytest.param(
-            {"Name": "welcome", "Behaviours": BOT["Behaviours"]}, [("removed", "/Limits")], id="one less"
-        ),
+        pytest.param({"Name": "welcome", "Behaviours": BOT["Behaviours"]}, [("removed", "/Limits")], id="less"),
         pytest.param(bot(Limits=None), [("changed", "/Limits")], id="nothing in the place of something"),
-        pytest.param(
-            bot(Limits={"hours": True, "share": 0.5}), [("changed", "/Limits/hours")], id="true is not 1"
-        ),
-        pytest.param(
-            bot(Limits={"hours": "1", "share": 0.5}), [("changed", "/Limits/hours")], id="text is no number"
-        ),
+        pytest.param(bot(Limits={"hours": True, "share": 0.5}), [("changed", "/Limits/hours")], id="true, not 1"),
+        pytest.param(bot(Limits={"hours": "1", "share": 0.5}), [("changed", "/Limits/hours")], id="a text"),
         pytest.param(bot(**{"a/b~": 1}), [("added", "/a~1b~0")], id="a name with a slash"),
         pytest.param(
             bot(Behaviours=BOT["Behaviours"][::-1]),
