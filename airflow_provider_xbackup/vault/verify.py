@@ -17,7 +17,7 @@ from airflow_provider_xbackup.vault.errors import ObjectMissingError, VaultError
 from airflow_provider_xbackup.vault.examination import Examination, Subject, Wanted
 from airflow_provider_xbackup.vault.vault import Vault
 
-#: How many backups are looked at at once. One that is read holds up to 80 MB, one that is looked at nothing.
+#: How many backups are looked at at once. Each that is read takes some 120 MB, whatever its size.
 _READ_AT_ONCE, _LOOKED_AT_AT_ONCE = 2, 16
 _SUBSET = re.compile(r"(?P<number>\d{1,6})/(?P<of>\d{1,6})")
 
