@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from airflow_provider_xbackup.services.instants import format_instant
-from airflow_provider_xbackup.services.xray import COOLDOWN, RemoteFile, XrayBackupJob
+from airflow_provider_xbackup.services.xray import RemoteFile, XrayBackupJob
 from airflow_provider_xbackup.transfer.errors import ClockError, ForeignFileError, StaleFileError
 
 CLOCK_TOLERANCE = timedelta(minutes=2)
