@@ -134,7 +134,10 @@ def scene(_running: Simulator, evidence: Evidence, tmp_path: Path, monkeypatch: 
 
 @dataclass
 class Elsewhere:
-    """Another host: it has one answer for everything, and tells all that it was sent."""
+    """Another host: it has one answer for everything, and keeps all that it was sent.
+
+    In its body ``{authorization}`` and ``{proxy-authorization}`` become what it was sent.
+    """
 
     url: str = ""
     status: int = 200
@@ -153,7 +156,9 @@ def elsewhere() -> Iterator[Elsewhere]:
         def answer(self) -> None:
             sent = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode(errors="replace")
             told.seen.append(f"{self.requestline}\n{self.headers}\n{sent}")
-            body = told.body.replace(b"{request}", told.seen[-1].encode())
+            body = told.body
+            for name in ("authorization", "proxy-authorization"):
+                body = body.replace(f"{{{name}}}".encode(), str(self.headers.get(name)).encode())
             self.send_response(told.status)
             for name, value in {"Content-Length": str(len(body)), **told.headers}.items():
                 self.send_header(name, value)

@@ -78,6 +78,17 @@ def test_a_wrong_connection_of_xray_tells_no_secret(scene, change, flow):
     assert scene.leaks() == []
 
 
+@pytest.mark.parametrize("host", ["https://me:48213/9@xray.example", "me:48213/9@xray.example"])
+def test_digits_before_a_slash_are_no_port_where_a_password_may_stand(scene, host):
+    scene.evidence.secrets["digits"] = "48213"
+    scene.connect("acme", **XRAY, host=host)
+
+    scene.play(try_xray)
+
+    assert failed(scene)
+    assert scene.leaks() == []
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -104,7 +115,7 @@ def test_a_wrong_connection_of_xenioo_tells_no_secret(scene, fields):
 
 @pytest.mark.parametrize("status", [200, 407, 502])
 def test_a_proxy_that_repeats_what_it_was_sent_tells_no_password(scene, elsewhere, status):
-    elsewhere.status, elsewhere.body = status, b"Not with {request}"
+    elsewhere.status, elsewhere.body = status, b"Not with {proxy-authorization}, {authorization}"
     proxy = elsewhere.url.replace("http://", f"http://me:{PROXY_PASSWORD}@")
     prepare_job(scene)
     for host in (scene.sim.url, "https://xray.example"):
@@ -281,7 +292,9 @@ def test_a_store_that_repeats_what_it_was_sent_tells_no_secret(scene, aws, elsew
 
     monkeypatch.setattr(connect, "PROBING", connect.Patience(connect=1, request=1, retries=0, total=1))
     elsewhere.status = status
-    elsewhere.body = b"<Error><Code>SignatureDoesNotMatch</Code><Message>{request}</Message></Error>"
+    elsewhere.body = (
+        b"<Error><Code>SignatureDoesNotMatch</Code><Message>Not with {authorization}</Message></Error>"
+    )
     aws(elsewhere.url)
     prepare_job(scene)
 
