@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_provider_xbackup.contents.inventory import Inventory
 from airflow_provider_xbackup.contents.references import ReferenceLedger, names_of_blob
 
 
@@ -39,8 +40,20 @@ def test_any_text_can_be_a_name(name: str) -> None:
         ("abc", {"abc"}),
         ("abc.png", {"abc.png", "abc"}),
         ("10042/abc/shot 1.png", {"10042", "abc", "shot 1.png", "shot 1"}),
-        ("1234567890123456789012.png", {"1" * 18 + ".png", "1" * 18}),
     ],
 )
 def test_a_blob_goes_by_every_part_of_its_name(entry: str, expected: set[str]) -> None:
     assert set(names_of_blob(entry)) == expected
+
+
+def test_ids_with_more_digits_than_the_parser_takes_are_still_found() -> None:
+    """Long runs of digits are cut down before the parser sees them, so names are cut down alike."""
+    blob = "1234567890123456789012"
+    with Inventory() as inventory:
+        tests = inventory.open_data("tests_1_0.json")
+        assert tests is not None
+        tests.feed(b'{"tests": [{"id": "T1", "steps": [{"attachments": [{"id": "%s"}]}]}]}' % blob.encode())
+        tests.finish()
+        inventory.open_attachment(f"{blob}.png")
+        (found,) = inventory.references()
+    assert (found.named, found.missing) == (1, 0)
