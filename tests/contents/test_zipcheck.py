@@ -21,10 +21,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_xbackup.contents import zipstructure, zipwalk
 from airflow_provider_xbackup.contents.entities import EntityCounter, EntityFile, entity_file
 from airflow_provider_xbackup.contents.errors import DamagedZipError
 from airflow_provider_xbackup.contents.zipcheck import ZipInspector, ZipReport
-from airflow_provider_xbackup.contents import zipstructure, zipwalk
 
 STORED, DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
 BOTH_CHECKS = pytest.mark.parametrize("content", [True, False], ids=["content", "structure"])
