@@ -14,7 +14,9 @@ from collections.abc import Sequence
 from airflow_provider_xbackup import __version__
 from airflow_provider_xbackup.cli import (
     accept,
+    diff,
     errors,
+    explore,
     fetch,
     garbage,
     hold,
@@ -39,6 +41,8 @@ COMMANDS = (
     status,
     verify,
     fetch,
+    explore,
+    diff,
     accept,
     hold,
     release,

@@ -10,6 +10,7 @@ from airflow_provider_xbackup.contents.references import (
     ReferenceLedger,
     ReferenceReader,
     References,
+    is_attachment_list,
     names_of_blob,
 )
 from airflow_provider_xbackup.contents.zipwalk import EntryReader
@@ -60,8 +61,7 @@ class Inventory:
 
     def open_attachment(self, name: str) -> EntryReader | None:
         """Open an entry of the attachments zip: the vendor's lists of them are read, the users' files are not."""
-        parts = name.rsplit("/", 1)
-        if parts[-1].lower().startswith("metadata") and name.lower().endswith(".json"):
+        if is_attachment_list(name):
             return _JsonEntry(self, name, None)
         for each in names_of_blob(name):
             self._ledger.know("attachment", cut_digits(each), name)

@@ -130,6 +130,12 @@ class ReferenceLedger:
         self._waiting[table].clear()
 
 
+def is_attachment_list(entry: str) -> bool:
+    """Tell whether an entry of an attachments zip is the vendor's list of their names, not one of them."""
+    name = entry.rsplit("/", 1)[-1].lower()
+    return name.startswith("metadata") and name.endswith(".json")
+
+
 def names_of_blob(entry: str) -> Iterable[str]:
     """Return the names by which a step may mean a blob: ``<id>``, ``<id>.png``, ``<id>/screenshot.png``."""
     parts = [part for part in entry.split("/") if part]

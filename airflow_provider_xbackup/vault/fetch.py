@@ -23,12 +23,10 @@ from airflow_provider_xbackup.vault.errors import (
     DecryptionError,
     DifferentFileError,
     NoSpaceError,
-    UnwritableFolderError,
-    VaultError,
 )
 from airflow_provider_xbackup.vault.identities import Identities
 from airflow_provider_xbackup.vault.manifest import Artifact, Manifest
-from airflow_provider_xbackup.vault.placing import fsync, place
+from airflow_provider_xbackup.vault.placing import fsync, place, telling
 from airflow_provider_xbackup.vault.plain import other_bytes, other_content, plain_blocks, stored_blocks
 from airflow_provider_xbackup.vault.vault import Vault
 
@@ -126,7 +124,7 @@ class _Fetch:
             raise DamagedBackupError(f"The manifest of {self._backup.location} names two files of one kind.")
         data = self._store.read(self._backup.path.manifest, limit=_MANIFEST_LIMIT)
         Manifest.from_json(data)
-        with self._speaking():
+        with telling(self._folder, "run again: it goes on"):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             # First of all: the folder may hold a backup of another account under the same id.
             manifest = self._folder / layout.MANIFEST
@@ -261,24 +259,6 @@ class _Fetch:
             raise NoSpaceError(
                 f"There is no room in {self._folder}: the backup needs {needed} bytes more, and {free} are free."
             )
-
-    @contextlib.contextmanager
-    def _speaking(self) -> Iterator[None]:
-        """Tell of what the disk refuses; what the store refuses has been told."""
-        try:
-            yield
-        except OSError as exc:
-            said = exc.strerror or type(exc).__name__
-            where = exc.filename or self._folder
-            if exc.errno in (errno.ENOSPC, errno.EDQUOT):
-                error: VaultError = NoSpaceError(
-                    f"The disk of {self._folder} is full ({said}). Make room and run again: it goes on."
-                )
-            else:
-                error = UnwritableFolderError(f"{where} cannot be written: {said}.")
-        else:
-            return
-        raise error
 
 
 def _partial_name(target: Path, artifact: Artifact) -> Path:

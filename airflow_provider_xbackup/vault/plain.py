@@ -20,13 +20,16 @@ from airflow_provider_xbackup.vault.store import Store
 _TRY_ANOTHER = "Choose another backup, or take this one from a copy of the vault."
 
 
-def stored_blocks(store: Store, path: BackupPath, artifact: Artifact, start: int = 0) -> Iterator[bytes]:
+def stored_blocks(
+    store: Store, path: BackupPath, artifact: Artifact, start: int = 0, end: int | None = None
+) -> Iterator[bytes]:
     """Read an artifact as it lies in the vault.
 
     :param store: the vault's objects
     :param path: the backup's folder
     :param artifact: the artifact
     :param start: the first byte
+    :param end: the byte after the last one, None for all
     :raises DamagedBackupError: when it is missing or has another length
     :raises VaultError: when the store does not answer
     """
@@ -38,7 +41,7 @@ def stored_blocks(store: Store, path: BackupPath, artifact: Artifact, start: int
                 f"{store.url.join(name)} has {size} bytes and should have {artifact.stored_size}. {_TRY_ANOTHER}"
             )
         if start < size:
-            yield from store.open_stream(name, start)
+            yield from store.open_stream(name, start, end)
     except ObjectMissingError:
         raise DamagedBackupError(f"{store.url.join(name)} is not there. {_TRY_ANOTHER}") from None
 
