@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -55,7 +55,7 @@ from airflow_provider_xbackup.transfer.options import Check
 from airflow_provider_xbackup.vault.acceptance import how_to_accept
 from airflow_provider_xbackup.vault.catalog import Backup
 from airflow_provider_xbackup.vault.chain import newest_reliable_full
-from airflow_provider_xbackup.vault.drops import find_drops
+from airflow_provider_xbackup.vault.drops import find_drops, sizes_of
 from airflow_provider_xbackup.vault.layout import digits_of, make_backup_id
 from airflow_provider_xbackup.vault.manifest import Artifact as StoredArtifact
 from airflow_provider_xbackup.vault.manifest import Condition, Producer, Remote, Scope
@@ -71,7 +71,6 @@ BROKEN_TRIES = 3
 """How often a file is taken from its beginning after its download broke beyond resuming."""
 
 _ROLES = {Artifact.DATA: "backup", Artifact.ATTACHMENTS: "attachments"}
-_FILES = {"backup": "data", "attachments": "attachments"}
 _MEDIA_TYPE = "application/zip"
 _NOT_THERE_YET = (FileNotAvailableError, StaleFileError)
 _BROKEN = (
@@ -274,7 +273,7 @@ class XrayTransfer:
         earlier = self._newest_reliable_full() if self.job.kind == "full" else None
         if earlier is None:
             return Condition()
-        before, now = _sizes(earlier.manifest.artifacts), _sizes(draft.artifacts)
+        before, now = sizes_of(earlier.manifest.artifacts), sizes_of(draft.artifacts)
         if report.entities is not None:
             before |= earlier.manifest.entities or {}
             now |= report.entities
@@ -331,10 +330,6 @@ class _Patience(stop_base):
 def _tell(state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
     log.warning("%s The file is asked for again in %.0f s.", error, state.upcoming_sleep)
-
-
-def _sizes(artifacts: Iterable[StoredArtifact]) -> dict[str, int]:
-    return {f"size of the {_FILES[one.role]}": one.size for one in artifacts}
 
 
 class Inspection:
