@@ -11,6 +11,7 @@ import pytest
 from killpoint_world import PART, SIDE_BY_SIDE, Nursery, World, earlier_backups
 
 from airflow_provider_xbackup.simulator import Simulator, SimulatorSettings
+from airflow_provider_xbackup.simulator.settings import DataSettings
 
 _S3_SERVER = """
 import sys
@@ -57,6 +58,7 @@ def world(s3_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     folder: Path = tmp_path_factory.mktemp("killpoints")
     settings = SimulatorSettings()
     settings.xray.job_seconds = 0
+    settings.xray.tenants["demo-client"].data = DataSettings(tests=10, attachment_bytes=3 * PART)
     with Simulator(settings) as sim:
         nurseries = [Nursery() for _ in range(SIDE_BY_SIDE)]
 

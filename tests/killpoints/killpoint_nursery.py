@@ -6,6 +6,7 @@ that may be killed. Errands and endings are lines of JSON.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -32,7 +33,6 @@ from airflow_provider_xbackup.http.sync import Client
 from airflow_provider_xbackup.http.tokens import GivenToken, RenewableToken
 from airflow_provider_xbackup.services import xray
 from airflow_provider_xbackup.services.xray import XrayBackupJob
-from airflow_provider_xbackup.transfer.spool import Spool
 from airflow_provider_xbackup.transfer.xenioo import XeniooTransfer
 from airflow_provider_xbackup.transfer.xray import XrayTransfer
 from airflow_provider_xbackup.vault import Vault, connect, store
@@ -106,8 +106,6 @@ def _run(errand: dict[str, Any], log: int) -> dict[str, Any]:
             ending |= {"refused": [refusal.reason for refusal in done.refused]}
         except BackupError as error:
             ending |= {"refused": [str(error)]}
-    if errand["do"] == "sweep":
-        Spool(Path(errand["spool"])).sweep()
     plan.end()
     return ending | {"hit": plan.hit}
 
@@ -151,6 +149,8 @@ def _await(child: int, mouth: int) -> dict[str, Any]:
 
 def main() -> None:
     """Start the errands that come in, and tell their endings when asked: ``{"await": <pid>}``."""
+    gc.collect()
+    gc.freeze()  # what is shared with the forks stays shared
     print("ready", flush=True)
     under_way: dict[int, int] = {}
     for line in sys.stdin:

@@ -17,7 +17,7 @@ XRAY = Scenario("xray", "disk")
 XENIOO = Scenario("xenioo", "disk")
 XENIOO_IN_HAND = Scenario("xenioo", "disk", before=({"at": "obstore.put", "mode": "fail from"},))
 
-SIZES = (0, 1, 700, 30_000, 90_000)
+SIZES = (0, 1, 700, 30_000, 80_000)
 """What fits into one file: less than the data, the attachments and the bot have."""
 
 
