@@ -70,6 +70,7 @@ class ElementFile:
         self._json = json.JSONDecoder(parse_int=_integer, parse_float=_number, parse_constant=_constant)
         self._text = ""
         self._at = 0
+        self._before = 0  # where in the file the text begins
         self._waiting: list[str] = []
         self._length = 0
         self._wanted = 1
@@ -111,6 +112,7 @@ class ElementFile:
         if self._failure is not None:
             return
         self._text = "".join((self._text[self._at :], *self._waiting))
+        self._before += self._at
         self._at = self._length = 0
         self._waiting.clear()
         try:
@@ -160,9 +162,9 @@ class ElementFile:
                 listed = True
                 yield from self._list()
             else:
-                begin = self._at
+                begin = self._before + self._at
                 value = yield from self._value()
-                size += self._at - begin
+                size += self._before + self._at - begin
                 if alone and not listed:
                     if size > LONGEST_ENTITY:
                         raise _too_long()
