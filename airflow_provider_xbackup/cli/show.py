@@ -135,6 +135,11 @@ def _facts(backup: Backup, acceptance: Acceptance | None, seen: Seen) -> Iterato
     if manifest.remote.host:
         job = f", job {manifest.remote.job_id}" if manifest.remote.job_id else ""
         yield "Source", manifest.remote.host + job
+    bot = manifest.remote.bot
+    if bot is not None and bot.name is not None:
+        yield "Bot", bot.name
+    if bot is not None and bot.key_sha256 is not None:
+        yield "SHA-256 of its key", bot.key_sha256
     task = manifest.producer
     if task.dag_id:
         yield "Made by", f"{task.dag_id} / {task.task_id}, run {task.run_id}, try {task.try_number}"

@@ -3,8 +3,8 @@
 Made for people and for monitoring: every line on stderr is something to act on, and makes the exit code 1.
 With --json, an object with the keys vault, now, accounts and findings. Each account has service, account,
 newest, verified, oldest, last (each a backup id, state and age in seconds, or null), number and stored_size;
-each finding has code (empty, absent, late, unverified, suspect, incomplete, damaged-manifest,
-dated-in-future), about and text.
+each finding has code (empty, absent, late, unverified, suspect, incomplete,
+uncovered-bot, no-bots, damaged-manifest, dated-in-future), about and text.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_xbackup.cli import text, vaults
 from airflow_provider_xbackup.cli.durations import duration
+from airflow_provider_xbackup.errors import BackupError
 
 if TYPE_CHECKING:
     from airflow_provider_xbackup.vault.catalog import Backup, Finding
+    from airflow_provider_xbackup.vault.coverage import AccountBot
     from airflow_provider_xbackup.vault.status import AccountStatus
 
 NAME = "status"
@@ -41,25 +43,53 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SERVICE/ACCOUNT",
         help="an account that must have a backup, such as xray/acme; may be repeated",
     )
+    parser.add_argument(
+        "--bots-of",
+        metavar="CONN",
+        help="name the bots of a Xenioo account that have no backup; an Airflow connection with the account's key",
+    )
     parser.add_argument("--json", action="store_true", help="write a JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from airflow_provider_xbackup.vault.checks import is_verified
+    from airflow_provider_xbackup.vault.coverage import Coverage, check_all_looked_at
     from airflow_provider_xbackup.vault.status import AccountName, Promise, judge, survey
 
+    if args.bots_of is not None:
+        check_all_looked_at(args.service, args.account)
     promise = Promise(frozenset(AccountName.parse(name) for name in args.expect), args.rpo, args.verified_rpo)
     vault = vaults.open_vault(args)
     now = datetime.now(UTC)
-    backups = vault.backups(args.service, args.account)
-    accounts = survey(backups, lambda backup: is_verified(vault.store, backup, now), promise.accounts)
-    findings = [*judge(accounts, promise, now), *backups.findings]
+    bots = None if args.bots_of is None else _list_bots(args)
+    backups, coverage = vault.backups(args.service, args.account), Coverage()
+    accounts = survey(
+        coverage.watch(backups), lambda backup: is_verified(vault.store, backup, now), promise.accounts
+    )
+    uncovered = () if bots is None else coverage.uncovered(bots)
+    findings = [*judge(accounts, promise, now), *uncovered, *backups.findings]
     if args.json:
         _write_json(str(vault.url), now, accounts, findings)
     else:
         _write_table(accounts, now)
     return vaults.report(findings)
+
+
+def _list_bots(args: argparse.Namespace) -> tuple[AccountBot, ...]:
+    def list_them() -> tuple[AccountBot, ...]:
+        from airflow_provider_xbackup.exceptions import XBackupError
+        from airflow_provider_xbackup.hooks.account_bots import bots_of
+
+        try:
+            return bots_of(args.bots_of)
+        except XBackupError as exc:
+            error = exc.error or BackupError(str(exc))
+        raise error
+
+    return vaults.with_airflow(
+        list_them, "--bots-of asks an Airflow connection", "Use --expect.", debug=args.debug
+    )
 
 
 def _write_json(vault: str, now: datetime, accounts: list[AccountStatus], findings: list[Finding]) -> None:

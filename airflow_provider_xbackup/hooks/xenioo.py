@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow_provider_xbackup.http.endpoint import Endpoint
     from airflow_provider_xbackup.http.sync import Client
     from airflow_provider_xbackup.http.tokens import Conversation, TokenSource
-    from airflow_provider_xbackup.services.xenioo import Bot, RestoredBot
+    from airflow_provider_xbackup.services.xenioo import ApiKeys, Bot, RestoredBot
     from airflow_provider_xbackup.transfer.bot import OpenBackup
 
 
@@ -60,6 +60,20 @@ class XeniooHook(BaseHook):
         with airflow_errors(self._about):
             conn = self._find_connection()
             return Client(*_read_connection(conn, conn.extra_dejson))
+
+    @property
+    def bot_key_sha256(self) -> str | None:
+        """The SHA-256 of the bot's API key, where the connection's token is made of it; else None.
+
+        :raises XBackupError: when the connection does not exist or cannot be meant
+        """
+        from airflow_provider_xbackup.services.xenioo import key_digest
+
+        with airflow_errors(self._about):
+            conn = self._find_connection()
+            # A password is the token, and nothing proves that keys beside it are of the same bot.
+            key = None if conn.password else _checked_keys(read_options(conn, conn.extra_dejson)).bot_api_key
+        return key_digest(key) if key else None
 
     def get_conn(self) -> Client:
         """Return the client of the connection."""
@@ -199,14 +213,18 @@ def _read_endpoint(conn: Connection, options: Mapping[str, Any]) -> Endpoint:
     return read_endpoint(conn.host, conn.port, options)
 
 
+def _checked_keys(options: Mapping[str, Any]) -> ApiKeys:
+    from airflow_provider_xbackup.services.xenioo import check_keys
+
+    return check_keys(options.get("account_api_key"), options.get("bot_api_key"), options.get("bot_api_secret"))
+
+
 def _read_keys(conn: Connection, options: Mapping[str, Any]) -> tuple[Endpoint, TokenSource]:
     from airflow_provider_xbackup.http.tokens import RenewableToken
     from airflow_provider_xbackup.services import xenioo
 
     endpoint = _read_endpoint(conn, options)
-    keys = xenioo.check_keys(
-        options.get("account_api_key"), options.get("bot_api_key"), options.get("bot_api_secret")
-    )
+    keys = _checked_keys(options)
 
     def login() -> Conversation:
         answer = yield xenioo.integration_request(keys)

@@ -26,7 +26,7 @@ class BackupFreshnessSensor(BaseSensorOperator):
 
     Succeeds as soon as no backup is missing, late or doubtful; otherwise its timeout ends it, with one line
     for each account that is not as promised. With ``timeout=0`` it asks once: an alarm for a DAG that runs
-    by the clock. Reads the vault only, never a vendor. Returns the age in seconds of the newest whole backup
+    by the clock. Reads the vault only, and a vendor's list of bots with ``bots_of``. Returns the age in seconds of the newest whole backup
     of every account, by ``service/account``.
 
     :param vault: the vault: ``file:///path``, ``s3://[conn_id@]bucket/prefix`` …
@@ -34,13 +34,16 @@ class BackupFreshnessSensor(BaseSensorOperator):
     :param verified_rpo: how old the newest verified backup of an account may be; None for any age
     :param expect: accounts that must have a backup, such as ``xray/acme``; all others in the vault are
         looked at as well
+    :param bots_of: a connection of type ``xenioo`` with the account's API key, or a token of the account: a
+        bot of the account that no backup covers is late as well; not together with ``account``, or with the
+        service ``xray``
     :param service: look at this service only
     :param account: look at this account only
     :param poke_interval: seconds between two looks
     :param timeout: seconds after which the wait ends with AirflowSensorTimeout
     """
 
-    template_fields: Sequence[str] = ("vault", "expect", "service", "account")
+    template_fields: Sequence[str] = ("vault", "expect", "bots_of", "service", "account")
     ui_color = "#e8e0f3"
 
     def __init__(
@@ -50,6 +53,7 @@ class BackupFreshnessSensor(BaseSensorOperator):
         rpo: timedelta,
         verified_rpo: timedelta | None = None,
         expect: Sequence[str] = (),
+        bots_of: str | None = None,
         service: str | None = None,
         account: str | None = None,
         poke_interval: timedelta | float = 300,
@@ -61,6 +65,7 @@ class BackupFreshnessSensor(BaseSensorOperator):
         self.rpo = rpo
         self.verified_rpo = verified_rpo
         self.expect = expect
+        self.bots_of = bots_of
         self.service = service
         self.account = account
         arguments.check_literals(self, self._checks)
@@ -91,8 +96,10 @@ class BackupFreshnessSensor(BaseSensorOperator):
         :return: whether all is as promised
         :raises XBackupError: when the vault cannot be read
         """
+        from airflow_provider_xbackup.hooks.account_bots import bots_of
         from airflow_provider_xbackup.hooks.vault import VaultHook
         from airflow_provider_xbackup.vault.checks import is_verified
+        from airflow_provider_xbackup.vault.coverage import Coverage
         from airflow_provider_xbackup.vault.status import AccountName, Promise, judge, survey
 
         now = datetime.now(UTC)
@@ -101,9 +108,12 @@ class BackupFreshnessSensor(BaseSensorOperator):
                 frozenset(AccountName.parse(name) for name in self.expect), self.rpo, self.verified_rpo
             )
             vault = VaultHook(self.vault).vault
-            backups = vault.backups(self.service, self.account)
-            accounts = survey(backups, lambda backup: is_verified(vault.store, backup, now), promise.accounts)
-        self._late = (*judge(accounts, promise, now), *backups.findings)
+            backups, coverage = vault.backups(self.service, self.account), Coverage()
+            accounts = survey(
+                coverage.watch(backups), lambda backup: is_verified(vault.store, backup, now), promise.accounts
+            )
+        uncovered = () if self.bots_of is None else coverage.uncovered(bots_of(self.bots_of))
+        self._late = (*judge(accounts, promise, now), *uncovered, *backups.findings)
         for finding in self._late:
             self.log.warning("%s: %s", finding.code, finding.text)
         ages = {
@@ -120,6 +130,16 @@ class BackupFreshnessSensor(BaseSensorOperator):
             "rpo": arguments.check_rpo,
             "verified_rpo": arguments.check_rpo,
             "expect": arguments.check_accounts,
+            "bots_of": self._check_bots_of,
             "service": arguments.check_service,
             "account": arguments.check_account,
         }
+
+    def _check_bots_of(self, value: str | None) -> None:
+        from airflow_provider_xbackup.vault.coverage import check_all_looked_at
+
+        if value is not None:
+            arguments.check_conn_id(value)
+            # What a template becomes is checked when the task runs.
+            filters = [each if arguments.is_literal(each) else None for each in (self.service, self.account)]
+            check_all_looked_at(*filters)

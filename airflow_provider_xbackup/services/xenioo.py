@@ -5,6 +5,7 @@ What the vendor documents and what is only known from elsewhere: ``docs/vendor-a
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections.abc import Mapping
@@ -121,6 +122,14 @@ class BotFile:
     media_type: str | None
     encoding: str | None
     end_is_told: bool
+
+
+def key_digest(api_key: str) -> str:
+    """Return what may be written down of a bot's API key: its SHA-256.
+
+    :param api_key: the key, secret
+    """
+    return hashlib.sha256(api_key.strip().encode()).hexdigest()
 
 
 def integration_request(keys: ApiKeys) -> Request:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from airflow_provider_xbackup.contents.botname import BotName
 from airflow_provider_xbackup.contents.jsonend import JsonEnd, may_begin_json
 from airflow_provider_xbackup.errors import BackupError
 from airflow_provider_xbackup.http.errors import ConnectionFailedError
@@ -32,6 +33,7 @@ class OpenBackup:
     :param answered_at: the service's instant, in whole seconds
     :param stream: the open answer
     :param doubts: sentences that say why the bytes may not be whole; complete when they were read
+    :param name: what the bot calls itself, once that was read
     :param assumed_wait: how long a refusal that names no time is taken to last
     """
 
@@ -39,6 +41,7 @@ class OpenBackup:
     answered_at: datetime
     stream: Stream
     doubts: list[str] = field(default_factory=list)
+    name: BotName = field(default_factory=BotName)
     assumed_wait: timedelta = COOLDOWN
 
     def blocks(self) -> Iterator[bytes]:
@@ -49,7 +52,7 @@ class OpenBackup:
         :raises UnreadableAnswerError: when it is empty or a web page
         :raises ConnectionFailedError: when it breaks off; the bot's hour may be spent then
         """
-        blocks = self._checked()
+        blocks = self._named(self._checked())
         return blocks if self.file.end_is_told else self._followed(blocks)
 
     def _checked(self) -> Iterator[bytes]:
@@ -67,6 +70,11 @@ class OpenBackup:
             check_start(start)
             check_short(self.stream.answer, start, assumed_wait=self.assumed_wait)
             yield start
+
+    def _named(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        for block in blocks:
+            self.name.feed(block)
+            yield block
 
     def _followed(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
         """Look for the end in the content, where a connection that breaks looks like one that is done."""

@@ -15,7 +15,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,6 +23,7 @@ from pathlib import Path
 from airflow_provider_xbackup.services.instants import format_instant, parse_instant
 from airflow_provider_xbackup.transfer.errors import SpoolError, UnreadableSpoolError
 from airflow_provider_xbackup.vault.encoding import Encoded
+from airflow_provider_xbackup.vault.manifest import RemoteBot
 from airflow_provider_xbackup.vault.vault import StoredBytes
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class Spooled:
     :param media_type: of the plain bytes
     :param facts: sizes and digests
     :param doubts: sentences that say why the answer may not be whole
+    :param bot: what is known of the bot
     """
 
     record: Path
@@ -52,6 +54,7 @@ class Spooled:
     media_type: str
     facts: StoredBytes
     doubts: tuple[str, ...] = ()
+    bot: RemoteBot | None = None
 
     def blocks(self) -> Iterator[bytes]:
         """Read the bytes to store.
@@ -105,7 +108,9 @@ class Spool:
             body = self._folder / Path(values["body"]).name
             answered_at = parse_instant(values["answered_at"], "answered_at")
             facts, doubts = StoredBytes(**values["facts"]), tuple(values["doubts"])
-            spooled = Spooled(record, body, answered_at, values["media_type"], facts, doubts)
+            # An earlier release knew nothing of the bot.
+            bot = RemoteBot.model_validate(values["bot"]) if values.get("bot") else None
+            spooled = Spooled(record, body, answered_at, values["media_type"], facts, doubts, bot)
             digest = hashlib.sha256()
             for block in _read(body):
                 digest.update(block)
@@ -147,6 +152,7 @@ class Spool:
         answered_at: datetime,
         media_type: str,
         doubts: Sequence[str] = (),
+        bot: Callable[[], RemoteBot | None] = lambda: None,
     ) -> Spooled:
         """Write an answer; it is there completely, also after a crash, or not at all.
 
@@ -155,6 +161,7 @@ class Spool:
         :param answered_at: the service's instant
         :param media_type: of the plain bytes
         :param doubts: sentences that say why the answer may not be whole; looked at after its last byte
+        :param bot: tells what is known of the bot; asked after the last byte
         :raises SpoolError: when the disk does not take it
         """
         # Each attempt has a file of its own: one that was thought dead cannot write into another's.
@@ -164,7 +171,7 @@ class Spool:
         try:
             self._write_file(body, encoded)
             facts, record = StoredBytes.of(encoded), self._path(key, _RECORD)
-            spooled = Spooled(record, body, answered_at, media_type, facts, tuple(doubts))
+            spooled = Spooled(record, body, answered_at, media_type, facts, tuple(doubts), bot())
             self._write_file(new_record, [_to_json(spooled)])
         except BaseException:
             _unlink(new_record, body)
@@ -263,5 +270,6 @@ def _to_json(spooled: Spooled) -> bytes:
             "media_type": spooled.media_type,
             "facts": asdict(spooled.facts),
             "doubts": spooled.doubts,
+            "bot": spooled.bot and spooled.bot.model_dump(),
         }
     ).encode()

@@ -21,7 +21,7 @@ from airflow_provider_xbackup.vault.chain import newest_reliable_full
 from airflow_provider_xbackup.vault.drops import find_drops
 from airflow_provider_xbackup.vault.encoding import Encoded
 from airflow_provider_xbackup.vault.layout import digits_of, make_backup_id
-from airflow_provider_xbackup.vault.manifest import Condition, Producer, Remote, Scope
+from airflow_provider_xbackup.vault.manifest import Condition, Producer, Remote, RemoteBot, Scope
 from airflow_provider_xbackup.vault.vault import Vault
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,7 @@ class XeniooTransfer:
     :param vault: where the backup goes
     :param account: the account's name
     :param producer: who makes the backup
+    :param key_sha256: SHA-256 of the API key that the client's token is made of, where it is made of one
     :param spool_dir: private folder in which the answer is kept until it is uploaded
     :param recipients: age public keys to encrypt to
     :param compress: whether to compress with zstd; decompressed, the bytes are the vendor's
@@ -51,6 +52,7 @@ class XeniooTransfer:
     account: str
     producer: Producer
     spool_dir: Path
+    key_sha256: str | None = None
     recipients: tuple[str, ...] = ()
     compress: bool = False
     assumed_wait: timedelta = COOLDOWN
@@ -93,12 +95,17 @@ class XeniooTransfer:
                     answered_at=answer.answered_at,
                     media_type=media_type,
                     doubts=answer.doubts,
+                    bot=lambda: self._identify(answer.name.text),
                 )
             except (CooldownError, AuthenticationError):  # a refusal spends no hour
                 raise
             except BaseException:  # an interrupt too: the bot has answered
                 note()
                 raise
+
+    def _identify(self, name: str | None) -> RemoteBot | None:
+        """Say what is known of the bot, or None where that is nothing."""
+        return RemoteBot(name=name, key_sha256=self.key_sha256) if name or self.key_sha256 else None
 
     def _respect_lost_answer(self, spool: Spool) -> None:
         """Ask no bot that answered in vain before its hour is over, whatever it counts as a call."""
@@ -121,7 +128,7 @@ class XeniooTransfer:
             backup = draft.commit(
                 requested_at=spooled.answered_at,
                 condition=condition,
-                remote=Remote(host=self.client.endpoint.host),
+                remote=Remote(host=self.client.endpoint.host, bot=spooled.bot),
                 producer=self.producer,
             )
         spooled.remove()

@@ -103,10 +103,12 @@ class XeniooToObjectStorageOperator(BaseOperator):
 
         account = self.account or self.xenioo_conn_id
         about = account_label("Xenioo", account, self.xenioo_conn_id)
+        hook = XeniooHook(self.xenioo_conn_id, account)
         try:
             with self._interrupt.heeded(about), airflow_errors(about):
                 backup = XeniooTransfer(
-                    client=XeniooHook(self.xenioo_conn_id, account).client,
+                    client=hook.client,
+                    key_sha256=hook.bot_key_sha256,
                     vault=VaultHook(self.vault).vault,
                     account=account,
                     producer=outcome.producer_of(context),

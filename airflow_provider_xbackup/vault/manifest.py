@@ -83,6 +83,18 @@ class Condition(_Model):
     reasons: tuple[str, ...] = ()
 
 
+class RemoteBot(_Model):
+    """The bot that a backup was taken of, as far as it is known.
+
+    :param name: what the bot calls itself in its backup
+    :param key_sha256: SHA-256 of the bot's API key, where the backup was taken with it: it tells whether two
+        backups are of one bot, and not what the key is
+    """
+
+    name: str | None = None
+    key_sha256: Sha256 | None = None
+
+
 class Remote(_Model):
     """Where the backup came from.
 
@@ -90,12 +102,14 @@ class Remote(_Model):
     :param host: the host it was downloaded from
     :param etag: the ETag of the downloaded file
     :param last_modified: the Last-Modified of the downloaded file
+    :param bot: the bot, where the vendor is Xenioo and something is known of it
     """
 
     job_id: str | None = None
     host: str | None = None
     etag: str | None = None
     last_modified: Instant | None = None
+    bot: RemoteBot | None = None
 
 
 class Artifact(_Model):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_xbackup.cli.main import main
+from airflow_provider_xbackup.simulator import Simulator
 from airflow_provider_xbackup.vault import Vault
 
 
@@ -66,8 +69,48 @@ def test_scripts_get_json(vault: Vault, capsys: pytest.CaptureFixture[str]):
     assert [(found["code"], found["about"]) for found in told["findings"]] == [("unverified", "xray/acme")]
 
 
-@pytest.mark.parametrize("words", [["--rpo", "26"], ["--rpo", "1month"], ["--expect", "acme"]])
+@pytest.mark.parametrize(
+    "words", [["--rpo", "26"], ["--rpo", "1month"], ["--expect", "acme"], ["--bots-of", "b", "--account", "a"]]
+)
 def test_wrong_words_are_wrong_use(vault: Vault, words: list[str]):
     vault.prepare()
 
     assert main(["status", str(vault.url), *words]) == 2
+
+
+@pytest.fixture
+def bots(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A connection to the account of the bots welcome, support and sales."""
+    with Simulator() as simulator:
+        connection = {
+            "conn_type": "xenioo",
+            "host": simulator.xenioo_url("welcome"),
+            "extra": {"account_api_key": "demo-account"},
+        }
+        monkeypatch.setenv("AIRFLOW_CONN_BOTS", json.dumps(connection))
+        yield "bots"
+
+
+def test_bots_that_no_backup_covers_are_named(vault: Vault, bots: str, capsys: pytest.CaptureFixture[str]):
+    instant = datetime.now(UTC)
+    draft = vault.draft("xenioo", "greeter", f"{instant:%Y%m%dT%H%M%SZ}-full-0000000a")
+    draft.add("bot", [b"{}"], media_type="application/json")
+    key = {"key_sha256": hashlib.sha256(b"welcome-key").hexdigest()}
+    draft.commit(requested_at=instant, producer={"package_version": "1"}, remote={"bot": key})
+
+    assert main(["status", str(vault.url), "--bots-of", bots, "--json"]) == 1
+
+    told = capsys.readouterr()
+    assert [(found["code"], found["about"]) for found in json.loads(told.out)["findings"]] == [
+        ("uncovered-bot", "sales"),
+        ("uncovered-bot", "support"),
+    ]
+    assert "xbackup: uncovered-bot: The bot 'sales' has no backup in this vault" in told.err
+    assert not any(secret in told.out + told.err for secret in ("-key", "-secret", "demo-account"))
+
+
+def test_bots_of_nobody_cannot_be_listed(vault: Vault, capsys: pytest.CaptureFixture[str]):
+    take(vault, timedelta(hours=5))
+
+    assert main(["status", str(vault.url), "--bots-of", "nobody"]) == 2
+    assert "nobody" in capsys.readouterr().err

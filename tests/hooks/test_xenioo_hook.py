@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 
 import pytest
@@ -100,6 +101,22 @@ def test_the_accounts_bots_are_listed(hook, fields):
     bots = hook(**fields).list_bots()
     assert [bot.name for bot in bots] == ["welcome", "support", "sales"]
     assert "welcome-secret" not in repr(bots)
+
+
+@pytest.mark.parametrize(
+    ("fields", "known"),
+    [
+        pytest.param({"extra": KEYS}, True, id="the bot's keys"),
+        pytest.param({"password": "welcome-token"}, False, id="its token"),
+        pytest.param({"extra": {"account_api_key": "demo-account"}}, False, id="the account's key"),
+        pytest.param(
+            {"password": "welcome-token", "extra": KEYS}, False, id="a token, and keys that are not used"
+        ),
+    ],
+)
+def test_the_digest_of_the_bots_key_is_known_where_the_token_is_made_of_it(hook, fields, known):
+    digest = hashlib.sha256(KEYS["bot_api_key"].encode()).hexdigest()
+    assert hook(**fields).bot_key_sha256 == (digest if known else None)
 
 
 def test_a_bots_token_lists_nothing(hook):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,14 +13,16 @@ from stand_in import make_context
 
 from airflow_provider_xbackup.exceptions import XBackupError
 from airflow_provider_xbackup.sensors.vault import BackupFreshnessSensor
+from airflow_provider_xbackup.simulator import Simulator
+from airflow_provider_xbackup.transfers.xenioo_to_object_storage import XeniooToObjectStorageOperator
 from airflow_provider_xbackup.vault import Vault
 
 DAY = timedelta(days=1)
 
 
-def take(vault: Vault, age: timedelta, account: str = "acme") -> None:
+def take(vault: Vault, age: timedelta, account: str = "acme", service: str = "xray") -> None:
     instant = datetime.now(UTC) - age
-    draft = vault.draft("xray", account, f"{instant:%Y%m%dT%H%M%SZ}-full-0000000a")
+    draft = vault.draft(service, account, f"{instant:%Y%m%dT%H%M%SZ}-full-0000000a")
     draft.add("backup", [b"x"], media_type="application/zip")
     draft.commit(requested_at=instant, producer={"package_version": "1"})
 
@@ -70,9 +74,60 @@ def test_a_timeout_names_what_did_not_come(vault: Vault, arguments: dict[str, An
         pytest.param({"expect": "xray/acme"}, id="a text is no list"),
         pytest.param({"expect": ["acme"]}, id="no service"),
         pytest.param({"service": "zray"}, id="an unknown service"),
+        pytest.param({"bots_of": ""}, id="no connection to list bots with"),
+        pytest.param({"bots_of": "bots", "account": "welcome"}, id="all bots, and the backups of one"),
         pytest.param({"vault": "nonsense://x"}, id="no vault"),
     ],
 )
 def test_wrong_arguments_are_refused_when_the_dag_is_parsed(vault: Vault, arguments: dict[str, Any]):
     with pytest.raises(XBackupError):
         sensor(vault, **arguments)
+
+
+@pytest.fixture
+def bots(sim: Simulator, connect: Any) -> str:
+    """A connection to the account of the bots welcome, support and sales."""
+    keys = {"account_api_key": "demo-account"}
+    connect("bots", conn_type="xenioo", host=sim.xenioo_url("welcome"), extra=json.dumps(keys))
+    return "bots"
+
+
+def test_a_bot_that_no_backup_covers_is_late_too(
+    vault: Vault, bots: str, spool_dir: Path, caplog: pytest.LogCaptureFixture
+):
+    store_bot(vault, "welcome", account="greeter")
+    store_bot(vault, "support", account="support")
+
+    with pytest.raises(AirflowSensorTimeout, match="The bot 'sales' has no backup") as caught:
+        sensor(vault, bots_of=bots).execute(make_context())
+
+    assert "welcome" not in str(caught.value)
+    assert "sales-secret" not in caplog.text
+    assert "sales-key" not in caplog.text
+
+
+def test_the_wait_ends_when_every_bot_has_a_backup(vault: Vault, bots: str, spool_dir: Path):
+    for bot in ("welcome", "support"):
+        store_bot(vault, bot, account=bot)
+    take(vault, timedelta(hours=1), account="sales", service="xenioo")
+
+    assert set(sensor(vault, bots_of=bots).execute(make_context())) == {
+        "xenioo/welcome",
+        "xenioo/support",
+        "xenioo/sales",
+    }
+
+
+def test_a_connection_that_lists_no_bots_fails_the_sensor(vault: Vault):
+    take(vault, timedelta(hours=2))
+
+    with pytest.raises(XBackupError, match="nobody"):
+        sensor(vault, bots_of="nobody").execute(make_context())
+
+
+def store_bot(vault: Vault, conn_id: str, account: str) -> None:
+    """Take a bot's backup as a DAG does."""
+    task = XeniooToObjectStorageOperator(
+        task_id="store", vault=str(vault.url), account=account, xenioo_conn_id=conn_id
+    )
+    task.execute(make_context(task_id=f"store {account}"))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import stat
 import time
@@ -13,6 +14,7 @@ import pytest
 from airflow_provider_xbackup.transfer.errors import SpoolError, UnreadableSpoolError
 from airflow_provider_xbackup.transfer.spool import Spool, Spooled
 from airflow_provider_xbackup.vault.encoding import Encoded
+from airflow_provider_xbackup.vault.manifest import RemoteBot
 
 AT = datetime(2026, 11, 23, 1, 45, tzinfo=UTC)
 
@@ -42,6 +44,35 @@ def test_what_was_written_is_found_by_another_process(spool: Spool, folder: Path
 
     assert found == written
     assert (read(found), found.answered_at) == (b"content", AT)
+
+
+def test_what_is_known_of_the_bot_when_all_was_read_is_found_with_it(spool: Spool, folder: Path):
+    known: list[str] = []
+
+    def content() -> Iterator[bytes]:
+        yield b"{}"
+        known.append("welcome")
+
+    spool.write(
+        "key",
+        Encoded(content()),
+        answered_at=AT,
+        media_type="application/json",
+        bot=lambda: RemoteBot(name=known[0], key_sha256="1" * 64),
+    )
+
+    found = Spool(folder).find("key")
+    assert found is not None
+    assert found.bot == RemoteBot(name="welcome", key_sha256="1" * 64)
+
+
+def test_an_answer_that_an_earlier_release_spooled_is_found(spool: Spool, folder: Path):
+    record = write(spool).record
+    values = json.loads(record.read_bytes())
+    del values["bot"]
+    record.write_text(json.dumps(values))
+
+    assert read(Spool(folder).find("key")) == b"{}"
 
 
 def test_nothing_is_found_under_another_key(spool: Spool):

@@ -22,6 +22,7 @@ from airflow_provider_xbackup.exceptions import XBackupError, XBackupFailError
 from airflow_provider_xbackup.simulator import Simulator
 from airflow_provider_xbackup.transfers.xenioo_to_object_storage import XeniooToObjectStorageOperator
 from airflow_provider_xbackup.vault import Vault
+from airflow_provider_xbackup.vault.manifest import RemoteBot
 
 GET = "/bots/backup$"
 Store = Callable[..., Any]
@@ -125,11 +126,47 @@ def test_however_the_backup_is_handed_out_its_bytes_are_stored(
     assert files_of(vault, store()) == {"bot": content}
 
 
-def test_keys_in_the_place_of_a_token_work_as_well(sim: Simulator, connect: Any, store: Store, content: bytes):
+def test_keys_in_the_place_of_a_token_work_as_well(store: Store, content: bytes, keyed: str):
+    assert store(xenioo_conn_id=keyed).manifest.artifacts[0].size == len(content)
+
+
+@pytest.fixture
+def keyed(connect: Any, sim: Simulator) -> str:
+    """A connection with the bot's keys."""
     keys = {"account_api_key": "demo-account", "bot_api_key": "welcome-key", "bot_api_secret": "welcome-secret"}
     connect("keyed", conn_type="xenioo", host=sim.xenioo_url("welcome"), extra=json.dumps(keys))
+    return "keyed"
 
-    assert store(xenioo_conn_id="keyed").manifest.artifacts[0].size == len(content)
+
+def test_the_manifest_names_the_bot_by_what_its_backup_says(store: Store):
+    assert store().manifest.remote.bot == RemoteBot(name="welcome")
+
+
+def test_the_manifest_keeps_the_digest_of_the_key_and_not_the_key(store: Store, keyed: str):
+    manifest = store(xenioo_conn_id=keyed).manifest
+
+    digest = hashlib.sha256(b"welcome-key").hexdigest()
+    assert manifest.remote.bot == RemoteBot(name="welcome", key_sha256=digest)
+    assert "welcome-key" not in json.dumps(manifest.to_dict())
+
+
+def test_an_encrypted_backup_names_its_bot_as_well(store: Store):
+    key = pyrage.x25519.Identity.generate()
+
+    backup = store(compress=True, encrypt_to=str(key.to_public()))
+
+    assert backup.manifest.remote.bot == RemoteBot(name="welcome")
+
+
+def test_an_upload_that_is_tried_again_still_names_the_bot(store: Store, vault: Vault, keyed: str):
+    repair = break_vault(vault, keyed)
+    with pytest.raises(XBackupError):
+        store(xenioo_conn_id=keyed)
+    repair()
+
+    bot = store(make_context(try_number=2), xenioo_conn_id=keyed).manifest.remote.bot
+
+    assert (bot.name, bot.key_sha256) == ("welcome", hashlib.sha256(b"welcome-key").hexdigest())
 
 
 def test_the_asset_event_of_the_outlet_describes_the_backup(store: Store):
