@@ -146,7 +146,7 @@ def _bots(
         b"".join(plain_blocks(vault.store, backup.path, backup.manifest.artifacts[0], identities))
         for vault, backup in (old, new)
     )
-    comparison = compare(first, second)
+    comparison = compare(first, second, most=sys.maxsize if args.json or args.all else _MOST_TOLD)
     if args.json:
         value = {
             "a": old[1].backup_id,
@@ -157,16 +157,15 @@ def _bots(
         }
         sys.stdout.write(json.dumps(value) + "\n")
     else:
-        _write_places(comparison, everything=args.all)
+        _write_places(comparison)
     return errors.FINE
 
 
-def _write_places(comparison: Comparison, *, everything: bool) -> None:
-    told = comparison.differences if everything else comparison.differences[:_MOST_TOLD]
-    for each in told:
+def _write_places(comparison: Comparison) -> None:
+    for each in comparison.differences:
         print(text.safe(f"{each.what:8}{each.path or '/'}"))
-    if comparison.count > len(told):
-        print(f"and {text.count(comparison.count - len(told), 'place')} more")
+    if comparison.count > len(comparison.differences):
+        print(f"and {comparison.count - len(comparison.differences):,} more: --all names them")
     if comparison.identical:
         print("The two are the same byte for byte.")
     elif comparison.same:

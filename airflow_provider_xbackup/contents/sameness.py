@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-#: How many differences are told one by one.
+#: How many differences are told one by one, unless more are asked for.
 MOST_TOLD = 100
 
 #: Names of fields whose value only has to be unique: a copy cannot have the same everywhere.
@@ -35,7 +35,7 @@ class Difference:
 class Comparison:
     """What two bots have in common.
 
-    :param differences: where they differ, at most :data:`MOST_TOLD`
+    :param differences: where they differ, not more than were asked for
     :param count: how many differences there are
     :param new_ids: how many values differ only because a copy has ids of its own: each is an identifier, or refers
         to one, and stands for the same old one throughout
@@ -53,7 +53,7 @@ class Comparison:
         return not self.count
 
 
-def compare(original: bytes, copy: bytes) -> Comparison:
+def compare(original: bytes, copy: bytes, *, most: int = MOST_TOLD) -> Comparison:
     """Compare two backups of bots in canonical form.
 
     The order of fields, white space, and how numbers and characters are written do not matter; the order of
@@ -61,6 +61,7 @@ def compare(original: bytes, copy: bytes) -> Comparison:
 
     :param original: the bytes of one
     :param copy: the bytes of the other
+    :param most: how many differences are told one by one
     :return: where they differ; what is no JSON can only be the same byte for byte
     """
     if original == copy:
@@ -77,7 +78,7 @@ def compare(original: bytes, copy: bytes) -> Comparison:
             new_ids += 1
             continue
         count += 1
-        if len(found) < MOST_TOLD:
+        if len(found) < most:
             what = "added" if old is _MISSING else "removed" if new is _MISSING else "changed"
             found.append(Difference(_pointer(path), what))
     return Comparison(tuple(found), count, new_ids)

@@ -50,7 +50,9 @@ def test_a_summary_is_cut_to_what_jira_takes():
     ("value", "expected"),
     [
         pytest.param({"type": "Exploratory"}, "Exploratory", id="a name"),
-        pytest.param({"testType": {"name": "Cucumber", "kind": "Gherkin"}}, "Cucumber", id="an object with a name"),
+        pytest.param(
+            {"testType": {"name": "Cucumber", "kind": "Gherkin"}}, "Cucumber", id="an object with a name"
+        ),
         pytest.param({"steps": [STEP]}, "Manual", id="none, with steps"),
         pytest.param({"gherkin": "Given x"}, "Cucumber", id="none, with gherkin"),
         pytest.param({"type": None}, "Generic", id="none at all"),
@@ -83,7 +85,9 @@ def test_a_field_of_a_step_is_always_text(field: Any, expected: str):
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        pytest.param({"steps": [{**STEP, "attachments": [{"id": "a"}]}]}, "attachments of steps", id="attachments"),
+        pytest.param(
+            {"steps": [{**STEP, "attachments": [{"id": "a"}]}]}, "attachments of steps", id="attachments"
+        ),
         pytest.param({"steps": [{"callTestIssueId": "10502"}]}, "calls of other tests", id="calls"),
         pytest.param({"steps": [{**STEP, "customFields": [1]}]}, "custom fields of steps", id="custom fields"),
         pytest.param({"preconditions": ["1"]}, "preconditions", id="preconditions"),
@@ -123,10 +127,14 @@ def test_attachments_of_steps_within_steps_are_found():
 @pytest.mark.parametrize(
     ("repository", "expected"),
     [
-        pytest.param({"path": "/a/b", "tests": ["1", 2]}, [("1", "/a/b"), ("2", "/a/b")], id="a folder with its path"),
+        pytest.param(
+            {"path": "/a/b", "tests": ["1", 2]}, [("1", "/a/b"), ("2", "/a/b")], id="a folder with its path"
+        ),
         pytest.param({"path": "a/b", "tests": [{"id": "1"}]}, [("1", "/a/b")], id="a path without a slash"),
         pytest.param(
-            {"name": "root", "folders": [{"name": "a", "testIds": ["1"]}]}, [("1", "/root/a")], id="a tree of names"
+            {"name": "root", "folders": [{"name": "a", "testIds": ["1"]}]},
+            [("1", "/root/a")],
+            id="a tree of names",
         ),
         pytest.param({"path": "/", "tests": ["1"]}, [], id="tests that are in no folder"),
         pytest.param(["no", "folder"], [], id="something else"),

@@ -13,11 +13,8 @@ from airflow_provider_xbackup.contents.filenames import safe_filename
 from airflow_provider_xbackup.contents.search import Match, matches
 
 
-def test_of(id_: str | None, value: Any = None, project: str = "1", kind: str = "tests") -> Element:
+def an_entity(id_: str | None, value: Any = None, project: str = "1", kind: str = "tests") -> Element:
     return Element(kind, project, id_, {"id": id_} if value is None else value)
-
-
-test_of.__test__ = False  # type: ignore[attr-defined]
 
 
 @pytest.fixture
@@ -37,40 +34,45 @@ def compare(differences: Differences, old: list[Element], new: list[Element]) ->
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        pytest.param([], [test_of("1")], [Change("added", "tests", "1", "1")], id="added"),
-        pytest.param([test_of("1")], [], [Change("removed", "tests", "1", "1")], id="removed"),
+        pytest.param([], [an_entity("1")], [Change("added", "tests", "1", "1")], id="added"),
+        pytest.param([an_entity("1")], [], [Change("removed", "tests", "1", "1")], id="removed"),
         pytest.param(
-            [test_of("1", {"a": 1})], [test_of("1", {"a": 2})], [Change("changed", "tests", "1", "1")], id="changed"
+            [an_entity("1", {"a": 1})],
+            [an_entity("1", {"a": 2})],
+            [Change("changed", "tests", "1", "1")],
+            id="changed",
         ),
-        pytest.param([test_of("1", {"a": 1, "b": 2})], [test_of("1", {"b": 2, "a": 1})], [], id="other order"),
+        pytest.param([an_entity("1", {"a": 1, "b": 2})], [an_entity("1", {"b": 2, "a": 1})], [], id="other order"),
         pytest.param(
-            [test_of("1", {"a": [1, 2]})],
-            [test_of("1", {"a": [2, 1]})],
+            [an_entity("1", {"a": [1, 2]})],
+            [an_entity("1", {"a": [2, 1]})],
             [Change("changed", "tests", "1", "1")],
             id="a list in another order",
         ),
         pytest.param(
-            [test_of("1", project="1")],
-            [test_of("1", project="2")],
+            [an_entity("1", project="1")],
+            [an_entity("1", project="2")],
             [Change("removed", "tests", "1", "1"), Change("added", "tests", "2", "1")],
             id="another project",
         ),
-        pytest.param([test_of("1", kind="a")], [test_of("1", kind="a")], [], id="the same"),
-        pytest.param([test_of(None, "x")], [test_of(None, "x")], [], id="the same without an id"),
+        pytest.param([an_entity("1", kind="a")], [an_entity("1", kind="a")], [], id="the same"),
+        pytest.param([an_entity(None, "x")], [an_entity(None, "x")], [], id="the same without an id"),
         pytest.param(
-            [test_of(None, "x")],
-            [test_of(None, "y")],
+            [an_entity(None, "x")],
+            [an_entity(None, "y")],
             [Change("added", "tests", "1", None), Change("removed", "tests", "1", None)],
             id="another without an id",
         ),
         pytest.param(
-            [test_of("1", "x"), test_of("1", "y")],
-            [test_of("1", "x")],
+            [an_entity("1", "x"), an_entity("1", "y")],
+            [an_entity("1", "x")],
             [Change("changed", "tests", "1", "1")],
             id="an id twice, once",
         ),
-        pytest.param([test_of("1", "x"), test_of("1", "y")], [test_of("1", "x"), test_of("1", "y")], [], id="twice"),
-        pytest.param([test_of("\ud800")], [test_of("\ud800")], [], id="half a character"),
+        pytest.param(
+            [an_entity("1", "x"), an_entity("1", "y")], [an_entity("1", "x"), an_entity("1", "y")], [], id="twice"
+        ),
+        pytest.param([an_entity("\ud800")], [an_entity("\ud800")], [], id="half a character"),
     ],
 )
 def test_entities_are_compared_by_id_and_content(
@@ -80,9 +82,9 @@ def test_entities_are_compared_by_id_and_content(
 
 
 def test_the_counts_are_those_of_the_changes(differences: Differences):
-    old = [test_of(str(number)) for number in range(5000)]
-    new = [test_of(str(number), {"new": number % 5} if number % 2 else None) for number in range(10, 6000)]
-    changes = compare(differences, [*old, test_of("1", kind="datasets")], new)
+    old = [an_entity(str(number)) for number in range(5000)]
+    new = [an_entity(str(number), {"new": number % 5} if number % 2 else None) for number in range(10, 6000)]
+    changes = compare(differences, [*old, an_entity("1", kind="datasets")], new)
     tests = differences.counts()["tests"]
     assert tests == Counts(added=1000, removed=10, changed=2495, same=2495)
     assert differences.counts()["datasets"] == Counts(0, 1, 0, 0)
@@ -90,7 +92,7 @@ def test_the_counts_are_those_of_the_changes(differences: Differences):
 
 
 def test_some_of_the_changes_of_a_kind_can_be_had(differences: Differences):
-    compare(differences, [], [test_of(str(number), kind=kind) for kind in ("a", "b") for number in range(9)])
+    compare(differences, [], [an_entity(str(number), kind=kind) for kind in ("a", "b") for number in range(9)])
     assert [change.id for change in differences.changes("b", most=3)] == ["0", "1", "2"]
 
 
@@ -102,7 +104,9 @@ def test_some_of_the_changes_of_a_kind_can_be_had(differences: Differences):
         pytest.param({"invoice": "x"}, "invoice", [], id="names of fields are no values"),
         pytest.param({"id": 10501}, "050", ["id"], id="numbers"),
         pytest.param({"a": True, "b": None}, "true", [], id="no literals"),
-        pytest.param({"a": ["x", {"b": "x"}], "c": "x"}, "x", ["a/0", "a/1/b", "c"], id="all places, in their order"),
+        pytest.param(
+            {"a": ["x", {"b": "x"}], "c": "x"}, "x", ["a/0", "a/1/b", "c"], id="all places, in their order"
+        ),
     ],
 )
 def test_a_text_is_found_in_values(value: Any, text: str, expected: list[str]):

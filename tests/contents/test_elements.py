@@ -56,7 +56,9 @@ def test_the_elements_of_the_one_list_are_read(data: bytes, expected: list[Any],
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
-        pytest.param(b'{"testRepository": {"id": "root", "folders": []}}', {"id": "root", "folders": []}, id="named"),
+        pytest.param(
+            b'{"testRepository": {"id": "root", "folders": []}}', {"id": "root", "folders": []}, id="named"
+        ),
         pytest.param(b'{"id": "root", "path": "/"}', {"id": "root", "path": "/"}, id="bare"),
     ],
 )

@@ -119,7 +119,9 @@ def test_what_lies_far_from_what_is_wanted_is_not_read():
 def test_what_lies_close_together_is_read_at_once():
     data = made({f"tests_{number}_0.json": b"{}" for number in range(1000)})
     reads = Reads(data)
-    assert len(take(RangedZip(len(data), reads), *(f"tests_{number}_0.json" for number in range(0, 1000, 2)))) == 500
+    assert (
+        len(take(RangedZip(len(data), reads), *(f"tests_{number}_0.json" for number in range(0, 1000, 2)))) == 500
+    )
     assert len(reads.ranges) == 2
 
 
@@ -155,8 +157,12 @@ STORED = made({"a": b"a" * 100, "tests_1_0.json": b"b" * 100, "c": b"c" * 100}, 
         pytest.param(b"<html>" * 100, None, id="no zip"),
         pytest.param(b"", None, id="nothing"),
         pytest.param(made({"../tests_1_0.json": b"{}"}), "unsafe-name", id="a name that climbs"),
-        pytest.param(made({"tests_1_0.json": b"{}"}, method=zipfile.ZIP_LZMA), "unsupported-method", id="a method"),
-        pytest.param(STORED.replace(b"PK\x01\x02\x14\x03\x14\x00\x00", b"PK\x01\x02\x14\x03\x14\x00\x01"), None, id="crypt"),
+        pytest.param(
+            made({"tests_1_0.json": b"{}"}, method=zipfile.ZIP_LZMA), "unsupported-method", id="a method"
+        ),
+        pytest.param(
+            STORED.replace(b"PK\x01\x02\x14\x03\x14\x00\x00", b"PK\x01\x02\x14\x03\x14\x00\x01"), None, id="crypt"
+        ),
     ],
 )
 def test_a_damaged_zip_is_refused(open_zip: Any, data: bytes, code: str | None):
