@@ -34,6 +34,7 @@ def spellings(secret: str) -> set[str]:
         quote_plus(secret),
         json.dumps(secret)[1:-1],
         json.dumps(json.dumps(secret))[3:-3],
+        repr(json.dumps(secret)[1:-1])[1:-1],
         repr(secret)[1:-1],
         html.escape(secret),
         raw.hex(),
