@@ -72,6 +72,12 @@ def compare(differences: Differences, old: list[Element], new: list[Element]) ->
         pytest.param(
             [an_entity("1", "x"), an_entity("1", "y")], [an_entity("1", "x"), an_entity("1", "y")], [], id="twice"
         ),
+        pytest.param(
+            [an_entity("1", "x"), an_entity("1", "y")],
+            [an_entity("1", "z"), an_entity("1", "y")],
+            [Change("changed", "tests", "1", "1")],
+            id="an id twice, the first changed",
+        ),
         pytest.param([an_entity("\ud800")], [an_entity("\ud800")], [], id="half a character"),
     ],
 )

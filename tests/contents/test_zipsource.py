@@ -116,6 +116,14 @@ def test_what_lies_far_from_what_is_wanted_is_not_read():
     assert reads.bytes_read < 1.2 * (1 << 20)
 
 
+def test_what_lies_between_two_that_are_wanted_is_not_read_where_that_is_much():
+    entries = {"tests_1_0.json": b"{}", "a": bytes(8 << 20), "tests_2_0.json": b"[]", "b": bytes(8 << 20)}
+    reads = Reads(made(entries, method=zipfile.ZIP_STORED))
+    found = take(RangedZip(len(reads.data), reads), "tests_1_0.json", "tests_2_0.json")
+    assert found == {"tests_1_0.json": b"{}", "tests_2_0.json": b"[]"}
+    assert reads.bytes_read < 1.2 * (1 << 20)
+
+
 def test_what_lies_close_together_is_read_at_once():
     data = made({f"tests_{number}_0.json": b"{}" for number in range(1000)})
     reads = Reads(data)
