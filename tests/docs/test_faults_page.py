@@ -34,12 +34,27 @@ def test_a_test_that_does_not_exist_is_named(faults: ModuleType):
     assert faults.missing_tests(rows) == ["tests/docs/test_faults_page.py::test_of_dreams"]
 
 
+def test_a_test_of_a_class_is_known_by_both_names(faults: ModuleType):
+    row = "| a | b | c | lost | `tests/http/test_carriers.py::TestTls::{}` |"
+    there, gone = (
+        list(faults.read_faults(row.format(name)))
+        for name in ("test_a_private_authority_is_refused_with_the_way_out", "test_x")
+    )
+
+    assert (faults.missing_tests(there), len(faults.missing_tests(gone))) == ([], 1)
+
+
 @pytest.mark.parametrize(
     ("row", "complaint"),
     [
         pytest.param("| Power cut | nothing | lost |", "3 columns", id="too few columns"),
+        pytest.param(
+            ROW.format("test_x").replace("` |", "`<br>`tests/nonsense` |"), "is not written as", id="half a proof"
+        ),
         pytest.param(ROW.format("test_x").replace("lost", "sad"), "'sad' is none of", id="an unknown outcome"),
-        pytest.param("| Power cut | nothing | all of it | lost | believe it |", "names no test", id="no proof"),
+        pytest.param(
+            "| Power cut | nothing | all of it | lost | believe it |", "is not written as", id="no proof"
+        ),
     ],
 )
 def test_a_row_that_proves_nothing_is_refused(faults: ModuleType, row: str, complaint: str):
@@ -80,8 +95,12 @@ def test_the_summary_says_what_held(
     code: int,
 ):
     (tmp_path / "tests").mkdir()
-    (tmp_path / "tests" / "test_one.py").write_text(f"import pytest\n\ndef test_it():\n    {body}\n")
-    (tmp_path / "page.md").write_text("## Power\n\n| Power cut | - | - | lost | `tests/test_one.py::test_it` |\n")
+    (tmp_path / "tests" / "test_one.py").write_text(
+        f"import pytest\n\nclass TestIt:\n    def test_it(self):\n        {body}\n"
+    )
+    (tmp_path / "page.md").write_text(
+        "## A\n\n| Power cut | - | - | lost | `tests/test_one.py::TestIt::test_it` |\n"
+    )
     monkeypatch.setattr(faults, "ROOT", tmp_path)
     monkeypatch.setattr(faults, "PAGE", tmp_path / "page.md")
 
