@@ -64,8 +64,15 @@ def _transfer(errand: dict[str, Any], vault: Vault) -> XrayTransfer | XeniooTran
     recipients = tuple(errand.get("recipients", ()))
     if errand["service"] == "xenioo":
         client = Client(endpoint, GivenToken(errand["token"], endpoint.url))
-        spool = Path(errand["spool"])
-        return XeniooTransfer(client, vault, errand["account"], producer, spool, recipients, bool(recipients))
+        return XeniooTransfer(
+            client,
+            vault,
+            errand["account"],
+            producer,
+            spool_dir=Path(errand["spool"]),
+            recipients=recipients,
+            compress=bool(recipients),
+        )
 
     def login() -> Any:
         return xray.read_token((yield xray.authenticate_request("demo-client", "demo-secret")))

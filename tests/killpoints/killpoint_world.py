@@ -145,7 +145,10 @@ def whole_backups(files: Files) -> dict[str, set[str]]:
         folder, _, last = name.rpartition("/")
         if last != "manifest.json":
             continue
-        manifest = json.loads(files[name])
+        try:
+            manifest = json.loads(files[name])
+        except ValueError:
+            raise AssertionError(f"{name} is half") from None
         assert folder == "/".join((manifest["service"], manifest["account"], manifest["backup_id"]))
         assert manifest["artifacts"]
         for artifact in manifest["artifacts"]:
