@@ -26,8 +26,8 @@ class BackupFreshnessSensor(BaseSensorOperator):
 
     Succeeds as soon as no backup is missing, late or doubtful; otherwise its timeout ends it, with one line
     for each account that is not as promised. With ``timeout=0`` it asks once: an alarm for a DAG that runs
-    by the clock. Reads the vault only, and a vendor's list of bots with ``bots_of``. Returns the age in seconds of the newest whole backup
-    of every account, by ``service/account``.
+    by the clock. Reads the vault only, and with ``bots_of`` a vendor's list of bots. Returns the age in
+    seconds of the newest whole backup of every account, by ``service/account``.
 
     :param vault: the vault: ``file:///path``, ``s3://[conn_id@]bucket/prefix`` …
     :param rpo: how old the newest whole backup of an account may be

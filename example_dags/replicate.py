@@ -1,0 +1,59 @@
+"""
+### Copy all backups into a second vault
+
+Three copies, two kinds of storage, one elsewhere: this copies what the first vault has and the second lacks, reads
+every copy back, and then looks whether the second vault alone would do, as if the first were gone.
+
+**Before it runs**
+
+1. Set the Airflow Variables `xbackup_vault` and `xbackup_copy_vault`, for example
+   `s3://my_aws_conn@my-bucket/backups` and `gs://my_gcp_conn@other-bucket/backups`. Give the copy credentials of
+   its own.
+2. Name below the accounts that must be there.
+
+**Good to know**
+
+- Backups are copied as they lie: an encrypted one stays encrypted, and no key is needed.
+- A damaged original is never copied over a good copy. A damaged copy fails the task; `repair=True` writes it anew.
+- Expiring in the first vault does not remove a copy: give the second a retention DAG of its own.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pendulum
+from airflow.sdk import dag
+
+from airflow_provider_xbackup.operators.vault import ReplicateBackupsOperator
+from airflow_provider_xbackup.sensors.vault import BackupFreshnessSensor
+
+COPY = "{{ var.value.xbackup_copy_vault }}"
+
+
+@dag(
+    schedule="0 6 * * *",
+    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    catchup=False,
+    max_active_runs=1,
+    default_args={"retries": 3, "retry_delay": timedelta(minutes=10)},
+    tags=["xbackup"],
+    doc_md=__doc__,
+)
+def xbackup_replicate() -> None:
+    """Copy, then look at the copy."""
+    copy = ReplicateBackupsOperator(task_id="copy", source="{{ var.value.xbackup_vault }}", target=COPY)
+    # A copy is verified by being read back, so a promise about verified backups can be kept here at once.
+    fresh = BackupFreshnessSensor(
+        task_id="fresh",
+        vault=COPY,
+        rpo=timedelta(hours=32),
+        verified_rpo=timedelta(hours=32),
+        expect=["xray/acme", "xenioo/welcome", "xenioo/support", "xenioo/sales"],
+        timeout=0,  # what is late now does not come by waiting: alarm at once
+        retries=0,
+    )
+    copy >> fresh
+
+
+xbackup_replicate()
