@@ -99,7 +99,8 @@ def test_a_test_is_known_by_its_ids_and_its_key():
     ],
 )
 def test_no_digit_of_a_number_is_lost(text: str, expected: Any):
-    assert values(f"[{text}]".encode()) == [expected]
+    # As text: 1 and 1.0 are equal and are written differently.
+    assert str(values(f"[{text}]".encode())) == str([expected])
 
 
 @pytest.mark.parametrize(

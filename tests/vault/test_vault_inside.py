@@ -184,6 +184,16 @@ def test_folders_are_those_of_the_project_of_the_test(local: Vault, tmp_path: Pa
     assert folders == ["/one", "/two"]
 
 
+def test_a_name_that_is_taken_is_told_before_anything_is_read(
+    local: Vault, tmp_path: Path, read: list[int]
+) -> None:
+    inside = Inside(local, take(local, data_of(a_test("1"))))
+    (tmp_path / "tests.json").touch()
+    with pytest.raises(DifferentFileError):
+        export_tests(inside, inside.elements, tmp_path / "tests.json")
+    assert read == []
+
+
 def attachments_of(inside: Inside, directory: Path) -> dict[str, bytes]:
     tests = inside.elements(lambda file: file.entity == "tests")
     export_attachments(inside, attachments_named(tests), directory)
