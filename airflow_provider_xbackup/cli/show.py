@@ -2,7 +2,8 @@
 
 With --json, an object with the keys vault, url, state, held, accepted, tombstoned, verified, acceptance (who,
 why, at; null where nobody accepted it), check (the newest check record, or null) and manifest, which is as
-stored (docs/manifest.schema.json).
+stored (docs/manifest.schema.json). With --chain, an object with the keys vault, backups (the base first; each
+with backup_id, kind, state, verified, requested_at, url and files) and fetch, the command that gets them.
 """
 
 from __future__ import annotations
@@ -28,17 +29,25 @@ HELP = "show one backup and its files"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     vaults.add_backup(parser)
+    parser.add_argument(
+        "--chain",
+        action="store_true",
+        help="show what is needed to get back to it: the full backup that a partial builds on, and itself",
+    )
     parser.add_argument("--json", action="store_true", help="write a JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
+    from airflow_provider_xbackup.cli.chain import show_chain
     from airflow_provider_xbackup.vault.acceptance import read_acceptance
     from airflow_provider_xbackup.vault.checks import is_verified, read_checks
     from airflow_provider_xbackup.vault.errors import RecordError
 
     vault = vaults.open_vault(args)
     backup = vaults.find_backup(vault, args)
+    if args.chain:
+        return show_chain(vault, backup, as_json=args.json)
     code, acceptance, check = errors.FINE, None, None
     try:
         acceptance = read_acceptance(vault.store, backup.path) if backup.accepted else None

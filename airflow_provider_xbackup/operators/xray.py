@@ -123,7 +123,7 @@ class XrayCreateBackupOperator(BaseOperator):
     def _create(self, context: Context, *, give_up_at: datetime, refusals: int) -> dict[str, Any]:
         memory = JobMemory(context, self._asked_for)
         known = memory.recall()
-        job = self._running_or_fresh(known)
+        job = self._running_or_fresh(known, memory)
         if job is None:
             self._prepare_vault()
             try:
@@ -142,26 +142,29 @@ class XrayCreateBackupOperator(BaseOperator):
     def _may_have_just_ended(self, job: XrayBackupJob) -> bool:
         """Tell whether a long job may be the one that the service's refusal is about.
 
-        When it ended is not known, only that it has. If it was another's, the transfer finds out.
+        When it ended is not known, only that it has. The transfer takes its file only where no other job can
+        have made that.
         """
         from airflow_provider_xbackup.services.xray import COOLDOWN, JobPhase
 
-        age = datetime.now(UTC) - job.requested_at
-        if age >= 2 * COOLDOWN:
+        if datetime.now(UTC) >= job.alone_until + COOLDOWN:
             return False
         status = self._status(job)
         return status is not None and status.phase is JobPhase.SUCCEEDED
 
-    def _running_or_fresh(self, job: XrayBackupJob | None) -> XrayBackupJob | None:
+    def _running_or_fresh(self, job: XrayBackupJob | None, memory: JobMemory) -> XrayBackupJob | None:
         """Return a remembered job whose file is to come, there, or stored; None to ask for a new one."""
-        from airflow_provider_xbackup.services.xray import COOLDOWN, JobPhase
+        from airflow_provider_xbackup.services.xray import JobPhase
 
         if job is None:
             return None
-        age = datetime.now(UTC) - job.requested_at
         status = self._status(job)
-        phase = JobPhase.FAILED if status is None else status.phase
-        if phase is JobPhase.RUNNING or (phase is JobPhase.SUCCEEDED and age < COOLDOWN):
+        if status is not None and status.phase is JobPhase.RUNNING:
+            self.log.info("Picking up job %s, which runs.", job.job_id)
+            running = job.seen_running(status.at)
+            memory.keep(running)
+            return running
+        if status is not None and status.phase is JobPhase.SUCCEEDED and datetime.now(UTC) < job.alone_until:
             self.log.info("Picking up job %s, which an earlier try was granted.", job.job_id)
             return job
         stored = self._find_stored(job)
@@ -224,9 +227,11 @@ class XrayCreateBackupOperator(BaseOperator):
 
         asked = XrayBackupRequest.checked(self.project_ids, None, self.with_attachments)
         with airflow_errors(account_label("Xray", self._account, self.xray_conn_id)):
+            vault = VaultHook(self.vault).vault
             return find_base(
-                VaultHook(self.vault).vault.backups("xray", self._account),
+                vault.backups("xray", self._account),
                 Scope(project_ids=asked.sorted_project_ids, attachments=asked.with_attachments),
+                store=vault.store,
                 now=datetime.now(UTC),
                 full_every=self.full_every,
             )

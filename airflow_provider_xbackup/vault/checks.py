@@ -157,6 +157,28 @@ def is_verified(store: Store, backup: Backup, now: datetime | None = None) -> bo
     return False
 
 
+def is_refuted(store: Store, backup: Backup) -> bool:
+    """Tell whether the newest check of this vault failed, or cannot be read.
+
+    What it judged to be a fall or empty does not count once a person has accepted the backup. A backup that
+    nobody has checked is not refuted. No request where it was never checked, usually one where it was.
+
+    :param store: the vault's objects
+    :param backup: the backup; the names of its records are those found when it was listed
+    :return: whether it is
+    :raises VaultError: when the store does not answer
+    """
+    here = str(backup.url.without_connection)
+    try:
+        newest = next((check for check in read_checks(store, backup) if check.vault == here), None)
+    except RecordError:
+        return True
+    if newest is None or newest.passed:
+        return False
+    errors = {found.code for found in newest.findings if found.kind == "error"}
+    return not (backup.accepted and errors and errors <= JUDGEMENTS)
+
+
 def _names(backup: Backup) -> list[str]:
     prefix = f"{layout.CHECKS}/"
     return sorted((name for name in backup.names if name.startswith(prefix)), reverse=True)

@@ -9,6 +9,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, TaskDeferred
 from stand_in import StateStore, make_context
 
+from airflow_provider_xbackup.cli.main import main
 from airflow_provider_xbackup.exceptions import XBackupError, XBackupFailError
 from airflow_provider_xbackup.operators.xray import XrayCreateBackupOperator
 from airflow_provider_xbackup.simulator import Simulator
@@ -449,3 +450,12 @@ def test_a_retry_of_auto_asks_for_what_the_first_try_asked_for(stored_full: dict
     first = create(store, **task)
 
     assert create(store, **task) == first
+
+
+def test_auto_never_builds_on_a_full_that_a_verification_found_damaged(stored_full: dict[str, Any], vault: Vault):
+    (full,) = vault.backups("xray", "acme")
+    file = Path(vault.url.prefix) / full.path.file(full.manifest.artifacts[0].name)
+    file.write_bytes(b"x" * file.stat().st_size)
+    assert main(["verify", str(vault.url), "latest"]) == 1
+
+    assert auto(vault)["kind"] == "full"

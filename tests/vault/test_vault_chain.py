@@ -9,6 +9,7 @@ import pytest
 
 from airflow_provider_xbackup.vault import Vault
 from airflow_provider_xbackup.vault.chain import find_base, newest_reliable_full
+from airflow_provider_xbackup.vault.checks import Check, write_check
 from airflow_provider_xbackup.vault.manifest import Scope
 
 OLDER, NEWER = "20261121T014500Z-full-1a2b3c4d", "20261122T014500Z-full-1a2b3c4d"
@@ -80,6 +81,77 @@ def test_a_base_is_the_newest_reliable_full_while_it_is_young(
     take(local, backup_id=NEWER, condition=SUSPECT)
     now = older.manifest.requested_at + timedelta(days=2)
 
-    base = find_base(local.backups(), Scope(), now=now, full_every=timedelta(days=days))
+    assert base_of(local, now=now, full_every=timedelta(days=days)) == (OLDER if found else None)
 
-    assert (base is not None and base.backup_id == OLDER) is found
+
+def base_of(vault: Vault, **arguments: Any) -> str | None:
+    defaults = {"store": vault.store, "now": datetime(2026, 11, 23, tzinfo=UTC), "full_every": timedelta(days=7)}
+    base = find_base(vault.backups(), Scope(), **defaults | arguments)
+    return None if base is None else base.backup_id
+
+
+def check(at: Vault, backup: Any, *codes: str, minute: int = 0, **fields: Any) -> None:
+    """Write the record of a check that found these errors."""
+    findings = [{"code": code, "text": "because"} for code in codes]
+    record = {
+        "at": datetime(2026, 11, 22, 12, minute, tzinfo=UTC),
+        "vault": str(at.url.without_connection),
+        "level": "content",
+        "reached": "content",
+        "passed": not codes,
+        "findings": findings,
+        "objects": 1,
+        "bytes": 1,
+        "producer": {"package_version": "1"},
+    }
+    write_check(at.store, backup.path, Check.model_validate(record | fields))
+
+
+def test_a_full_with_a_missing_file_is_no_base(local: Vault, take, older) -> None:
+    newer = take(local, backup_id=NEWER)
+    local.store.delete(newer.path.file(newer.manifest.artifacts[0].name))
+
+    assert base_of(local) == OLDER
+
+
+def test_a_full_whose_newest_check_failed_is_no_base(local: Vault, take, older) -> None:
+    newer = take(local, backup_id=NEWER)
+    check(local, newer)
+    assert base_of(local) == NEWER
+
+    check(local, newer, "wrong-digest", minute=1)
+    assert base_of(local) == OLDER
+
+    check(local, newer, minute=2)
+    assert base_of(local) == NEWER
+
+
+def test_a_check_that_failed_in_another_vault_says_nothing(local: Vault, take, older) -> None:
+    check(local, take(local, backup_id=NEWER), "wrong-digest", vault="s3://other")
+
+    assert base_of(local) == NEWER
+
+
+def test_a_check_that_cannot_be_read_speaks_against_a_base(local: Vault, take, older) -> None:
+    newer = take(local, backup_id=NEWER)
+    local.store.create(newer.path.check(datetime(2026, 11, 22, 12, tzinfo=UTC), "0000000a"), b"no JSON")
+
+    assert base_of(local) == OLDER
+
+
+@pytest.mark.parametrize(
+    ("codes", "found"),
+    [
+        pytest.param(["drop"], NEWER, id="a fall"),
+        pytest.param(["drop", "wrong-digest"], OLDER, id="a fall and damage"),
+    ],
+)
+def test_a_persons_word_goes_over_what_a_check_judged_and_not_over_damage(
+    local: Vault, take, older, codes: list[str], found: str
+) -> None:
+    newer = take(local, backup_id=NEWER)
+    check(local, newer, *codes)
+    assert base_of(local) == OLDER
+
+    local.store.create(newer.path.accepted, b"{}")
+    assert base_of(local) == found

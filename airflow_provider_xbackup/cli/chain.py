@@ -1,0 +1,90 @@
+"""What is needed to get back to a backup, for ``xbackup show --chain``."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_xbackup.cli import errors, text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_provider_xbackup.vault.catalog import Backup
+    from airflow_provider_xbackup.vault.vault import Vault
+
+
+def show_chain(vault: Vault, backup: Backup, *, as_json: bool) -> int:
+    """Show the full backup that a partial builds on, and itself.
+
+    :param vault: the vault
+    :param backup: the backup to get back to
+    :param as_json: whether to write JSON
+    :return: the exit code: 1 where one of them cannot be relied on
+    :raises NoSuchBackupError: when the base is not there, or nobody knows which it is
+    :raises ManifestError: when the base's manifest is damaged
+    :raises VaultError: when the store does not answer
+    """
+    from airflow_provider_xbackup.vault.checks import is_verified
+    from airflow_provider_xbackup.vault.choose import restore_set
+
+    backups = [(each, is_verified(vault.store, each)) for each in restore_set(vault, backup)]
+    fetch = _fetch_command(vault, backup)
+    if as_json:
+        value = {
+            "vault": str(vault.url),
+            "backups": [_as_json(each, verified=verified) for each, verified in backups],
+            "fetch": fetch,
+        }
+        sys.stdout.write(json.dumps(value, indent=2) + "\n")
+    else:
+        _write_table(backups, fetch)
+    code = errors.FINE
+    for each, _ in backups:
+        if not each.reliable:
+            text.complain(f"{each.location} is {'of the future' if each.in_future else each.state}.")
+            code = errors.FINDING
+    return code
+
+
+def _fetch_command(vault: Vault, backup: Backup) -> str:
+    path = backup.path
+    words = ["xbackup", "fetch", str(vault.url), path.backup_id, "DIR", "--chain"]
+    return shlex.join([*words, "--service", path.service, "--account", path.account])
+
+
+def _as_json(backup: Backup, *, verified: bool) -> dict[str, Any]:
+    return {
+        "backup_id": backup.backup_id,
+        "kind": backup.manifest.kind,
+        "state": backup.state,
+        "verified": verified,
+        "requested_at": backup.manifest.to_dict()["requested_at"],
+        "url": backup.location,
+        "files": [
+            artifact.model_dump(mode="json", include={"name", "role", "size", "stored_size", "stored_sha256"})
+            for artifact in backup.manifest.artifacts
+        ],
+    }
+
+
+def _write_table(backups: Sequence[tuple[Backup, bool]], fetch: str) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("Backup", no_wrap=True)
+    table.add_column("State", no_wrap=True)
+    table.add_column("Verified", no_wrap=True)
+    table.add_column("File", overflow="fold")
+    table.add_column("Size", no_wrap=True, justify="right")
+    for backup, verified in backups:
+        first = (text.cell(backup.backup_id), text.state(backup.state), text.cell("yes" if verified else "no"))
+        for artifact in backup.manifest.artifacts:
+            table.add_row(*first, text.cell(artifact.name), text.cell(text.size(artifact.size)))
+            first = (text.cell(""), text.cell(""), text.cell(""))
+    console = text.console()
+    console.print(table)
+    console.print()
+    console.print(text.cell(f"To get them: {fetch}"), soft_wrap=True)
