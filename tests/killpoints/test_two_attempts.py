@@ -20,15 +20,17 @@ SCENARIOS = {
     "xenioo on s3": Scenario("xenioo", "s3", floor=8),
     "xenioo on s3 without conditions": Scenario("xenioo", "s3", conditions=False, floor=8),
 }
-USUAL = ("xray on s3", "xenioo in hand", "xenioo on s3 without conditions")
 
-parametrize = pytest.mark.parametrize(
-    "scenario",
-    [
-        pytest.param(scenario, id=name, marks=() if name in USUAL else pytest.mark.exhaustive)
-        for name, scenario in SCENARIOS.items()
-    ],
-)
+
+def scenarios(*usual: str) -> pytest.MarkDecorator:
+    """All of them, and those that are tried in every run."""
+    return pytest.mark.parametrize(
+        "scenario",
+        [
+            pytest.param(scenario, id=name, marks=() if name in usual else pytest.mark.exhaustive)
+            for name, scenario in SCENARIOS.items()
+        ],
+    )
 
 
 class Held:
@@ -88,7 +90,7 @@ def named_files(trial: Trial) -> set[str]:
     return set().union(*whole_backups(trial.store.files()).values())
 
 
-@parametrize
+@scenarios("xenioo in hand", "xenioo on s3 without conditions")
 def test_an_attempt_that_wakes_up_after_its_retry_has_ended_harms_nothing(world: World, scenario: Scenario):
     def check(trial: Trial, fault: Mapping[str, Any]) -> None:
         with held(trial, fault["call"], "zombie") as zombie:
@@ -108,7 +110,7 @@ def test_an_attempt_that_wakes_up_after_its_retry_has_ended_harms_nothing(world:
     try_all(world, scenario, {f"woke up at {n} ({name})": {"call": n} for n, name in enumerate(calls, 1)}, check)
 
 
-@parametrize
+@scenarios("xray on s3", "xenioo on s3 without conditions")
 def test_two_attempts_that_do_the_same_call_at_the_same_instant_agree_on_one_backup(
     world: World, scenario: Scenario
 ):
