@@ -37,7 +37,8 @@ class Interrupt:
         except _Ended:
             raise XBackupError(
                 f"{about}: the transfer was told to end (SIGTERM) and has ended. The task was marked or cleared, "
-                "or its worker shuts down. Nothing half is left; the next try goes on with what is in hand."
+                "or its worker shuts down. What it could not remove in time is garbage and is collected; the next "
+                "try goes on with what is in hand."
             ) from None
         finally:
             self._thread = None

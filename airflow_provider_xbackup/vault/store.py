@@ -22,7 +22,7 @@ from airflow_provider_xbackup.vault.errors import (
 from airflow_provider_xbackup.vault.leftovers import Leftover
 from airflow_provider_xbackup.vault.translate import UnconditionalStoreError, translate
 from airflow_provider_xbackup.vault.url import VaultUrl
-from airflow_provider_xbackup.vault.waiting import begin, handed_over, interruptible
+from airflow_provider_xbackup.vault.waiting import begin, handed_over, interruptible, result_of
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -181,8 +181,12 @@ class Store:
                 result = self._do("write", path, lambda: put(body))
         except BaseException:
             self._cleanup(path)
-            if source.error is not None:
-                raise source.error from None
+            error, source.error = source.error, None
+            if error is not None:
+                try:
+                    raise error from None
+                finally:
+                    del error  # as in _told
             raise
         self._settle(path)
         return StoredObject(path, source.size, result["e_tag"], _version(result["version"]))
@@ -308,12 +312,15 @@ class Store:
 
         if start >= end:
             return
-        following = begin(lambda: fetch(start))
-        for at in range(start + _READ_SIZE, end, _READ_SIZE):
-            block = following.result()
-            following = begin(partial(fetch, at))
-            yield block
-        yield following.result()
+        following = begin(partial(fetch, start))
+        try:
+            for at in range(start + _READ_SIZE, end, _READ_SIZE):
+                block = result_of(following)
+                following = begin(partial(fetch, at))
+                yield block
+            yield result_of(following)
+        finally:
+            del following
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """List all objects below a folder, one request for every 1,000, in no certain order.
@@ -402,7 +409,10 @@ class Store:
         except Exception as exc:  # noqa: BLE001 - obstore raises built-in errors as well as its own
             error = translate(exc, self.url, action, path)
         # Raised out here, so that the store's own error, with its URLs, is in no chain.
-        raise error
+        try:
+            raise error
+        finally:
+            del error  # else it keeps this frame, and this frame the error, with all bytes under way
 
     def _attributes(self, media_type: str | None) -> dict[str, str] | None:
         return {"Content-Type": media_type} if media_type else None
@@ -441,11 +451,15 @@ class _Source:
     def take(self, size: int) -> list[bytes]:
         """Take blocks until there are so many bytes or no more."""
         taken: list[bytes] = []
-        while self.size <= size:
-            block = next(self, None)
-            if block is None:
-                break
-            taken.append(block)
+        try:
+            while self.size <= size:
+                block = next(self, None)
+                if block is None:
+                    break
+                taken.append(block)
+        except BaseException:
+            self.error = None  # it is raised here already; kept, it would keep this frame, and all that was taken
+            raise
         return taken
 
 

@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, wait
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -35,18 +35,51 @@ def begin(call: Callable[[], T]) -> Future[T]:
     :return: what becomes of it
     """
     future: Future[T] = Future()
-
-    def work() -> None:
-        try:
-            result = call()
-        except BaseException as exc:  # noqa: BLE001 - raised again where the result is asked for
-            future.set_exception(exc)
-        else:
-            future.set_result(result)
-
     context = contextvars.copy_context()
-    threading.Thread(target=context.run, args=(work,), name="xbackup-store", daemon=True).start()
+    arguments = (fulfil, future, call)
+    threading.Thread(target=context.run, args=arguments, name="xbackup-store", daemon=True).start()
     return future
+
+
+def fulfil(future: Future[T], call: Callable[[], T]) -> None:
+    """Do a call in this thread, for somebody who waits for it in another one.
+
+    :param future: what is to become of it; raising is left to it
+    :param call: what to do
+    """
+    try:
+        result = call()
+    except BaseException as exc:  # noqa: BLE001 - raised again where the result is asked for
+        future.set_exception(exc)
+        # Else the error keeps this frame, this frame the future, and that the error, with all bytes under way.
+        del future
+    else:
+        future.set_result(result)
+
+
+def result_of(future: Future[T]) -> T:
+    """Wait for what becomes of a call, and let a signal end the wait.
+
+    :param future: the call; who keeps it when this raises keeps what the error refers to
+    :return: what it returned
+    :raises BaseException: what it raised, or what a signal's handler raised
+    """
+    try:
+        await_end([future])
+        return future.result()
+    finally:
+        del future
+
+
+def await_end(futures: Iterable[Future[Any]]) -> None:
+    """Wait until calls have ended, and let a signal end the wait.
+
+    :param futures: the calls
+    :raises BaseException: what a signal's handler raised
+    """
+    for future in futures:
+        while not future.done():
+            wait([future], _LONGEST_WAIT)
 
 
 def interruptible(call: Callable[[], T]) -> T:
@@ -55,13 +88,16 @@ def interruptible(call: Callable[[], T]) -> T:
     :param call: what to do; what it raises is raised
     :raises BaseException: what a signal's handler raised, once the call has ended or had its grace
     """
+    if threading.current_thread() is not threading.main_thread():  # no signal ever comes here
+        return call()
     future = begin(call)
     try:
-        _wait_for(future)
+        return result_of(future)
     except BaseException:
         wait([future], GRACE)
         raise
-    return future.result()
+    finally:
+        del future
 
 
 def within(seconds: float, call: Callable[[], object]) -> None:
@@ -95,20 +131,16 @@ def handed_over(blocks: Iterable[bytes], store: Callable[[Iterator[bytes]], T]) 
             if not handover.put(block):
                 break
         handover.finish()
-        _wait_for(future)
+        return result_of(future)
     except BaseException as error:
         handover.give_up()
         if isinstance(error, Exception):
-            _wait_for(future)
+            await_end([future])
         else:
             wait([future], GRACE)
         raise
-    return future.result()
-
-
-def _wait_for(future: Future[T]) -> None:
-    while not future.done():
-        wait([future], _LONGEST_WAIT)
+    finally:
+        del future
 
 
 class _GivenUpError(Exception):
