@@ -27,11 +27,16 @@ from airflow_provider_xbackup.exceptions import (
 from airflow_provider_xbackup.hooks.xray import XrayHook
 from airflow_provider_xbackup.tasks import arguments
 from airflow_provider_xbackup.tasks.outage import Outage
+from airflow_provider_xbackup.tasks.seen_running import SeenRunning
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
 
     from airflow_provider_xbackup.services.xray import XrayBackupJob
+
+
+NOTE_EVERY = timedelta(minutes=10)
+"""How often a process remembers for the next one that the job runs: often enough to tell its end by it."""
 
 
 class XrayBackupSensor(BaseSensorOperator):
@@ -40,6 +45,10 @@ class XrayBackupSensor(BaseSensorOperator):
     Poked or deferred, it answers the same: it returns the job with ``finished_at`` added. A job that
     failed or is unknown to the service fails the task at once; a job that never ends ends with the
     sensor's timeout. An unknown status word means that the job still runs.
+
+    Below Airflow 3.3 ``reschedule`` mode is for jobs that end within six hours: every poke is a process of its
+    own, and without a task state store the one that sees the job done does not know that others saw it run.
+    When it ended is not known then, and the transfer takes no file that another job can have made.
 
     :param job: what :class:`~airflow_provider_xbackup.operators.xray.XrayCreateBackupOperator` returned
     :param xray_conn_id: the connection, of type ``xray``
@@ -78,6 +87,7 @@ class XrayBackupSensor(BaseSensorOperator):
         bounded = self.mode != "reschedule"
         self._outage = Outage(arguments.seconds_of(outage_tolerance) if bounded else math.inf)
         self._running_at: datetime | None = None
+        self._noted_at: datetime | None = None
 
     def execute(self, context: Context) -> Any:  # noqa: RET503 - to defer is to raise
         """Wait for the job.
@@ -122,7 +132,7 @@ class XrayBackupSensor(BaseSensorOperator):
             method_name="execute_complete",
         )
 
-    def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002
+    def poke(self, context: Context) -> PokeReturnValue:
         """Ask once how far the job is.
 
         :raises XBackupFailError: when it failed, is unknown, or the service was out of reach for too long
@@ -142,11 +152,11 @@ class XrayBackupSensor(BaseSensorOperator):
             done = is_done(status, job.job_id)
         self.log.info("Xray says of job %s: %s", job.job_id, status)
         if not done:
-            self._running_at = status.at
+            self._note_running(context, status.at)
             return PokeReturnValue(is_done=False)
-        return PokeReturnValue(is_done=True, xcom_value=self._done(status.at, self._running_at))
+        return PokeReturnValue(is_done=True, xcom_value=self._done(context, status.at, self._running_at))
 
-    def execute_complete(self, context: Context, event: dict[str, Any] | None) -> dict[str, Any]:  # noqa: ARG002
+    def execute_complete(self, context: Context, event: dict[str, Any] | None) -> dict[str, Any]:
         """Return the job that the trigger saw done, or raise what poking would have raised.
 
         :param context: the task's context
@@ -163,7 +173,7 @@ class XrayBackupSensor(BaseSensorOperator):
             with airflow_errors(about):
                 finished_at = parse_instant(values.get("finished_at", ""), "finished_at")
                 running_at = values.get("running_at") and parse_instant(values["running_at"], "running_at")
-            return self._done(finished_at, running_at)
+            return self._done(context, finished_at, running_at)
         if status == "timeout":
             raise XBackupSensorTimeout(message)
         if status == "error":
@@ -173,8 +183,15 @@ class XrayBackupSensor(BaseSensorOperator):
             "Clear this sensor to wait again."
         )
 
-    def _done(self, at: datetime, running_at: datetime | None) -> dict[str, Any]:
-        return self._job.finished(at, running_at).to_dict()
+    def _note_running(self, context: Context, at: datetime) -> None:
+        self._running_at = at
+        if self._noted_at is None or at - self._noted_at >= NOTE_EVERY:
+            SeenRunning(context, self._job.job_id).note(at)
+            self._noted_at = at
+
+    def _done(self, context: Context, at: datetime, running_at: datetime | None) -> dict[str, Any]:
+        job = self._job
+        return job.finished(at, running_at or SeenRunning(context, job.job_id).recall()).to_dict()
 
     @property
     def _job(self) -> XrayBackupJob:

@@ -162,8 +162,8 @@ class XrayBackupJob:
     :param project_ids: the projects asked for, or None for all
     :param modified_since: the instant a partial starts from, or None
     :param with_attachments: whether attachments were asked for
-    :param running_at: when the job was last seen to run, in whole seconds, where that is long before it was
-        seen to be done; None otherwise
+    :param running_at: when the job was last seen to run, in whole seconds; None where nobody saw it. Once it
+        is done, only where that is long before it was seen to be: the instant of its request where nobody did
     :param finished_at: when the job was first seen to be done, in whole seconds; None before
     """
 
@@ -187,14 +187,22 @@ class XrayBackupJob:
         """Until when no other job's file can have taken the place of this one's, as far as is known."""
         return (self.running_at or self.finished_at or self.requested_at) + COOLDOWN
 
+    def seen_running(self, at: datetime) -> XrayBackupJob:
+        """Return the job as one that runs.
+
+        :param at: when it was seen to
+        """
+        return replace(self, running_at=whole_seconds(at))
+
     def finished(self, at: datetime, running_at: datetime | None = None) -> XrayBackupJob:
         """Return the job as one that is done.
 
         :param at: when it was first seen to be done
-        :param running_at: when it was last seen to run; None where nobody saw it, so that it may have ended
-            soon after it was asked for, and others may have been granted a backup since
+        :param running_at: when it was last seen to run; None where that is not known better than by the job
+            itself. Where nobody saw it at all it may have ended soon after it was asked for, and others may
+            have been granted a backup since
         """
-        seen = running_at or self.requested_at
+        seen = max(known for known in (running_at, self.running_at, self.requested_at) if known is not None)
         well_known = at - seen <= _WELL_KNOWN
         return replace(self, finished_at=whole_seconds(at), running_at=None if well_known else whole_seconds(seen))
 

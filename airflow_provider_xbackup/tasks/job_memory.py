@@ -53,7 +53,7 @@ class JobMemory:
             self._memory.keep(job=job.to_dict())
         except Exception as error:  # noqa: BLE001 - whatever its kind, it must not cost the job
             log.warning(
-                "Job %s could not be remembered (%s): if this task dies now, its retry cannot find the job again.",
+                "Job %s could not be remembered (%s): if this task dies now, its retry may not find it again.",
                 job.job_id,
                 type(error).__name__,
             )

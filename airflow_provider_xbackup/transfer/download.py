@@ -227,6 +227,16 @@ def decoded(blocks: Iterable[bytes], encoding: str | None) -> Iterator[bytes]:
         raise ConnectionFailedError("The download ended in the middle of its content coding.")
 
 
+def identify(remote: RemoteFile) -> tuple[object, ...] | None:
+    """Return what tells a file from every other one without its bytes, or None where the headers do not.
+
+    :param remote: what the headers say
+    """
+    validator = _validator(remote)
+    # The same bytes may be another job's: what was written anew counts as another file.
+    return None if validator is None else (validator, remote.last_modified, remote.length)
+
+
 def _validator(remote: RemoteFile) -> str | None:
     """Return what identifies a file: a weak ETag does not, and a decoded body cannot be cut."""
     etag, modified = remote.etag, remote.last_modified

@@ -48,8 +48,8 @@ def check_fresh(remote: RemoteFile, job: XrayBackupJob, ours: datetime) -> None:
 
     With a ``Last-Modified`` it is ours when it was written between the request and one hour after the
     job's end; without, only when the download starts before another job can have finished. Where nobody
-    saw the job run shortly before its end, that end may lie far back: what was written when another job can
-    have been granted is not taken for ours.
+    saw the job run shortly before it was seen to be done, it may have ended long before: what was written when
+    another job can have been granted is not taken for ours.
 
     :param remote: the file's headers
     :param job: the job, finished
@@ -73,12 +73,24 @@ def check_fresh(remote: RemoteFile, job: XrayBackupJob, ours: datetime) -> None:
             f"at {format_instant(job.requested_at)}: it is an earlier backup.",
             "Nothing was stored. The new file may appear in a few minutes.",
         )
-    if written > min(finished_at + LATE_FILE, job.alone_until) + CLOCK_TOLERANCE:
+    if written > finished_at + LATE_FILE + CLOCK_TOLERANCE:
         raise ForeignFileError(
             f"The server's file was written at {format_instant(written)}, long after the end of job {job.job_id}, "
             f"which {_end_of(job)}: a later backup of the tenant took its place, and the one asked for is gone.",
             f"{_RUN_AGAIN} Two schedules for one tenant replace each other's files.",
         )
+    if written > job.alone_until + CLOCK_TOLERANCE:
+        raise ForeignFileError(
+            f"Nobody saw when job {job.job_id} ended: it {_last_seen(job)} and was seen to be done at "
+            f"{format_instant(finished_at)}. The server's file was written at {format_instant(written)}, when a "
+            "later backup of the tenant can have been made already: nothing proves that the file is this job's.",
+            f"{_RUN_AGAIN} Of a job that takes hours a file is stored when its sensor asks all along.",
+        )
+
+
+def _last_seen(job: XrayBackupJob) -> str:
+    at = job.running_at or job.requested_at
+    return f"{'was asked for' if at == job.requested_at else 'was last seen to run'} at {format_instant(at)}"
 
 
 def _end_of(job: XrayBackupJob) -> str:

@@ -36,7 +36,7 @@ from airflow_provider_xbackup.services.xray import (
     read_status,
     status_request,
 )
-from airflow_provider_xbackup.transfer.download import Download
+from airflow_provider_xbackup.transfer.download import Download, identify
 from airflow_provider_xbackup.transfer.errors import (
     ExpiredBackupError,
     ForeignFileError,
@@ -113,6 +113,8 @@ class XrayTransfer:
     patience: timedelta = timedelta(minutes=10)
     # A file may be looked at many times within the tenant's budget of requests: each project is counted once.
     _counted: dict[str, Mapping[str, int]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    # One that is an earlier backup's is not transferred again to find that out again, by what identifies it.
+    _refused: dict[object, StaleFileError] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def backup_id(self) -> str:
@@ -187,6 +189,8 @@ class XrayTransfer:
         with contextlib.ExitStack() as undo:
             draft = undo.enter_context(self.vault.draft("xray", self.account, self.backup_id))
             with Download(self.client, Artifact.DATA) as download:
+                if known := self._refused.get(identify(download.remote)):
+                    raise StaleFileError(*known.args)
                 inspection = Inspection(self.check, entities=True)
                 blocks = inspection.watched(download.blocks(), self._judge)
                 data = self._add(draft, Artifact.DATA, download, blocks)
@@ -261,11 +265,14 @@ class XrayTransfer:
             same = any(one.role == data.role and one.sha256 == data.sha256 for one in earlier.manifest.artifacts)
             # Another try of this very transfer may have stored the job's file while this one was under way.
             if same and not newer and earlier.backup_id != self.backup_id:
-                raise StaleFileError(
+                refusal = StaleFileError(
                     f"The server's file equals that of the earlier backup {earlier.backup_id} byte for byte, and "
                     "nothing proves that it is new: it is probably that backup's file.",
                     "Nothing was stored. If the tenant really did not change, set accept_identical=True.",
                 )
+                if (identity := identify(remote)) is not None:
+                    self._refused[identity] = refusal
+                raise refusal
 
     def _condition(self, draft: Draft, report: ZipReport, missing: str) -> Condition:
         if missing:

@@ -87,10 +87,59 @@ def test_of_a_job_whose_end_nobody_saw_no_file_is_taken_that_another_can_have_ma
     if ours:
         check_fresh(remote(last_modified), LONG_AGO, started)
     else:
-        with pytest.raises(
-            ForeignFileError, match=r"finished between 2026-11-23T12:00:00Z and 2026-11-23T23:00:00Z"
-        ):
+        with pytest.raises(ForeignFileError):
             check_fresh(remote(last_modified), LONG_AGO, started)
+
+
+@pytest.mark.parametrize(
+    ("last_modified", "ran_at", "words"),
+    [
+        pytest.param(
+            NOON + timedelta(hours=7),
+            None,
+            "Nobody saw when job 34a4 ended: it was asked for at 2026-11-23T12:00:00Z and was seen to be done at "
+            "2026-11-23T23:00:00Z. The server's file was written at 2026-11-23T19:00:00Z",
+            id="nobody saw it run",
+        ),
+        pytest.param(
+            NOON + timedelta(hours=9),
+            NOON + timedelta(hours=2),
+            "Nobody saw when job 34a4 ended: it was last seen to run at 2026-11-23T14:00:00Z and was seen to be "
+            "done at 2026-11-23T23:00:00Z. The server's file was written at 2026-11-23T21:00:00Z",
+            id="somebody saw it run long before",
+        ),
+        pytest.param(
+            NOON + timedelta(hours=13),
+            None,
+            "long after the end of job 34a4, which finished between 2026-11-23T12:00:00Z and "
+            "2026-11-23T23:00:00Z: a later backup of the tenant took its place",
+            id="the file is later than any end",
+        ),
+        pytest.param(
+            None,
+            None,
+            "does not say when its file was written, and job 34a4 finished between 2026-11-23T12:00:00Z and "
+            "2026-11-23T23:00:00Z",
+            id="no instant",
+        ),
+    ],
+)
+def test_of_a_job_whose_end_nobody_saw_the_refusal_says_what_is_known(
+    last_modified: datetime | None, ran_at: datetime | None, words: str
+):
+    unseen = job(finished_at=None).finished(NOON + timedelta(hours=11), ran_at)
+
+    with pytest.raises(ForeignFileError) as refused:
+        check_fresh(remote(last_modified), unseen, NOON + timedelta(hours=13))
+
+    assert words in str(refused.value)
+    assert ("Two schedules" in str(refused.value)) == ("later backup of the tenant took" in words)
+
+
+def test_a_job_that_was_seen_running_before_its_sensor_began_keeps_that():
+    seen = job(finished_at=None).seen_running(NOON + timedelta(hours=5)).finished(NOON + timedelta(hours=11))
+
+    assert seen.running_at == NOON + timedelta(hours=5)
 
 
 def test_a_long_job_that_was_seen_running_until_it_was_done_is_taken():
@@ -161,6 +210,10 @@ def test_tests_that_could_not_be_counted_are_not_judged():
 FINAL = [
     pytest.param(lambda: check_fresh(remote(None), job(), DONE + timedelta(days=1)), id="nothing proves it"),
     pytest.param(lambda: check_fresh(remote(DONE + timedelta(days=1)), job(), DONE), id="a later one"),
+    pytest.param(
+        lambda: check_fresh(remote(NOON + timedelta(hours=9)), LONG_AGO, NOON + timedelta(hours=11)),
+        id="perhaps a later one",
+    ),
     pytest.param(lambda: check_projects(frozenset({"9"}), job(project_ids=("1",))), id="other projects"),
     pytest.param(lambda: check_counts({}, {"tests": 9}, job()), id="too little"),
 ]

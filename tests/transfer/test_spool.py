@@ -348,8 +348,37 @@ def test_an_answer_is_kept_where_the_disk_did_what_it_reports_as_failed(
     assert read(spool.find("key")) == b"content"
 
 
-def test_an_answer_goes_on_to_the_vault_though_its_folder_cannot_be_flushed(
+def test_an_answer_is_flushed_before_its_record_names_it_and_the_folder_afterwards(
     spool: Spool, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    seen: list[tuple[str, str, bytes]] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def see_fsync(descriptor: int) -> None:
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        fsync(descriptor)
+        seen.append(("flushed", path.suffix, b"" if path == folder else path.read_bytes()))
+
+    def see_replace(path: Path, target: Path) -> Path:
+        seen.append(("renamed", target.suffix, path.read_bytes()))
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", see_fsync)
+    monkeypatch.setattr(Path, "replace", see_replace)
+
+    written = write(spool, b"content")
+
+    record = written.record.read_bytes()
+    assert seen == [
+        ("flushed", ".body", b"content"),
+        ("flushed", ".new", record),
+        ("renamed", ".json", record),
+        ("flushed", "", b""),  # the folder
+    ]
+
+
+def test_an_answer_goes_on_to_the_vault_though_its_folder_cannot_be_flushed(
+    spool: Spool, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     fsync = os.fsync
 
@@ -361,6 +390,7 @@ def test_an_answer_goes_on_to_the_vault_though_its_folder_cannot_be_flushed(
     monkeypatch.setattr(os, "fsync", fsync_files)
 
     assert read(write(spool, b"content")) == b"content"
+    assert f"The spool folder {folder} could not be flushed (Input/output error)." in caplog.text
 
 
 def test_what_cannot_be_removed_or_swept_is_no_reason_to_fail(

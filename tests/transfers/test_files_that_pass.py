@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -117,3 +118,75 @@ def test_a_file_identical_to_another_jobs_is_asked_for_ten_minutes_long_before_i
 
     assert 600 <= naps.slept < 700
     assert {path: path.read_bytes() for path in objects(vault)} == before
+
+
+@pytest.fixture
+def twin(sim: Simulator, finished_job: MakeJob, store: Store) -> dict[str, Any]:
+    """A job whose file is another's, which is stored: nothing tells that it was written anew."""
+    sim.settings.xray.cooldown_seconds = 0
+    sim.settings.xray.tenants["demo-client"].data.zip_varies = False
+    sim.settings.xray.download.last_modified = False
+    store(finished_job())
+    sim.advance(5)
+    twin = finished_job()
+    sim.journal.clear()
+    return twin
+
+
+def asked_and_transferred(sim: Simulator, caplog: pytest.LogCaptureFixture) -> tuple[int, int]:
+    """How often the file was asked for, and how often its bytes went on into the vault."""
+    return len(sim.journal.entries(path="/_storage/…")), caplog.text.count("Storing the backup file")
+
+
+def test_a_file_that_was_refused_as_anothers_is_not_transferred_again_while_it_is_the_same(
+    sim: Simulator, store: Store, twin: dict[str, Any], caplog: pytest.LogCaptureFixture
+):
+    with caplog.at_level(logging.INFO), pytest.raises(XBackupError, match=r"byte for byte.*accept_identical"):
+        store(twin)
+
+    asked, transferred = asked_and_transferred(sim, caplog)
+    assert asked > 10
+    assert transferred == 1
+
+
+@pytest.mark.parametrize("etag", ["weak", "none"])
+def test_a_file_that_nothing_identifies_is_transferred_each_time(
+    sim: Simulator, store: Store, twin: dict[str, Any], caplog: pytest.LogCaptureFixture, etag: Any
+):
+    sim.settings.xray.download.etag = etag
+
+    with caplog.at_level(logging.INFO), pytest.raises(XBackupError, match="byte for byte"):
+        store(twin)
+
+    asked, transferred = asked_and_transferred(sim, caplog)
+    assert asked == transferred > 10
+
+
+def test_a_file_that_takes_the_place_of_a_refused_one_is_stored(
+    sim: Simulator, store: Store, twin: dict[str, Any], vault: Vault, served: Callable[..., bytes], naps: Naps
+):
+    def replace() -> None:
+        if naps.slept > 60 and not replaced:
+            sim._world.tenants.replace_files()
+            replaced.append(True)
+
+    replaced: list[bool] = []
+    naps.wake = replace
+
+    backup = store(twin)
+
+    assert files_of(vault, backup)["backup"] == served()
+
+
+def test_a_file_like_a_refused_one_that_was_written_anew_is_stored(
+    sim: Simulator, store: Store, twin: dict[str, Any], naps: Naps
+):
+    def catch_up() -> None:
+        if naps.slept > 60:
+            sim.settings.xray.file_served = "latest"
+
+    sim.settings.xray.download.last_modified = True
+    sim.settings.xray.file_served = "previous"
+    naps.wake = catch_up
+
+    assert store(twin).manifest.condition.state == "ok"

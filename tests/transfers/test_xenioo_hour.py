@@ -56,6 +56,42 @@ def test_retries_clears_and_mapped_siblings_spend_one_hour(sim: Simulator, vault
     assert accepted(sim) == 1
 
 
+# An answer in hand on another machine
+
+elsewhere = pytest.mark.parametrize(
+    ("on_cooldown", "ending"),
+    [
+        pytest.param("wait", TaskDeferred, id="waits"),
+        pytest.param("skip", AirflowSkipException, id="is skipped"),
+        pytest.param("fail", AirflowFailException, id="fails"),
+    ],
+)
+
+
+@elsewhere
+def test_a_retry_on_another_machine_than_its_answer_follows_on_cooldown(
+    sim: Simulator,
+    vault: Vault,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    on_cooldown: str,
+    ending: type[BaseException],
+):
+    in_the_way = Path(vault.url.prefix) / "xenioo" / "welcome"
+    in_the_way.parent.mkdir(parents=True)
+    in_the_way.write_text("")
+    with pytest.raises(XBackupError, match="welcome"):
+        run(vault, on_cooldown=on_cooldown)
+    in_the_way.unlink()
+    monkeypatch.setenv("AIRFLOW__XBACKUP__SPOOL_DIR", str(tmp_path / "another machine's"))
+
+    with pytest.raises(ending):
+        run(vault, make_context(try_number=2), on_cooldown=on_cooldown)
+
+    assert accepted(sim) == 1
+    assert list(vault.backups()) == []
+
+
 # Calls whose answer never came
 
 LOST = [
