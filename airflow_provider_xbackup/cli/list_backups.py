@@ -59,7 +59,8 @@ def _with_checks(vault: Vault, catalog: Catalog) -> Iterator[tuple[Backup, bool 
 
 def as_json(backup: Backup) -> dict[str, Any]:
     """Return what ``--json`` tells about a backup."""
-    manifest = backup.manifest.to_dict()
+    told = {"kind", "base", "requested_at", "completed_at", "entities"}
+    manifest = backup.manifest.model_dump(mode="json", include=told)
     return {
         "service": backup.path.service,
         "account": backup.path.account,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -162,13 +162,13 @@ class Catalog:
         """
         self.findings = []
         entries = self.folders()
-        newest_first = sorted(entries, key=lambda path: (path.backup_id, path), reverse=True)
+        newest_first = sorted(entries, key=lambda path: (path.backup_id, path.service, path.account), reverse=True)
         limit = self._now() + CLOCK_TOLERANCE
         for path, read in read_ahead(self._read, newest_first, _READERS):
             if isinstance(read, Finding):
                 self.findings.append(read)
             elif read is not None:
-                backup = Backup(self._url, path, read, entries[path])
+                backup = Backup(self._url, path, read, frozenset(entries[path]))
                 if backup.instant > limit:
                     backup = replace(backup, in_future=True)
                     self.findings.append(_dated_in_future(backup))
@@ -178,8 +178,10 @@ class Catalog:
         """Return the newest backup that is neither expired nor dated in the future."""
         return next((backup for backup in self if not backup.tombstoned and not backup.in_future), None)
 
-    def folders(self) -> dict[BackupPath, frozenset[str]]:
+    def folders(self) -> dict[BackupPath, Collection[str]]:
         """List the folders that hold a manifest, with the names of all they hold.
+
+        They are all in memory, and only they: a hundred thousand take some 60 MB.
 
         :raises VaultError: when the store does not answer
         """
@@ -188,15 +190,16 @@ class Catalog:
             prefixes = [f"{service}/{self._account}" for service in services]
         else:
             prefixes = [self._service or ""]
-        folders: dict[BackupPath, set[str]] = {}
+        # Lists, because they are the smallest that can grow; a store lists each object once.
+        folders: dict[BackupPath, list[str]] = {}
         for prefix in prefixes:
             for stored in self._store.list(prefix):
                 if found := BackupPath.of(stored.path):
-                    folders.setdefault(found[0], set()).add(found[1])
+                    folders.setdefault(found[0], []).append(found[1])
         self.half_removed = tuple(
             path for path, names in folders.items() if layout.TOMBSTONE in names and layout.MANIFEST not in names
         )
-        return {path: frozenset(names) for path, names in folders.items() if layout.MANIFEST in names}
+        return {path: tuple(names) for path, names in folders.items() if layout.MANIFEST in names}
 
     def _read(self, path: BackupPath) -> Manifest | Finding | None:
         try:

@@ -7,6 +7,8 @@ import secrets
 import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
+from sys import intern
 from typing import Literal, NamedTuple, cast
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
@@ -25,6 +27,8 @@ HOLD = "hold.json"
 ACCEPTED = "accepted.json"
 TOMBSTONE = "tombstone.json"
 CHECKS = "checks"
+#: Each once in memory, however many backups have one.
+_WELL_KNOWN = {name: name for name in (MANIFEST, HOLD, ACCEPTED, TOMBSTONE)}
 
 _INSTANT = "%Y%m%dT%H%M%SZ"
 _BACKUP_ID = re.compile(r"(?P<instant>\d{8}T\d{6}Z)-(?P<kind>full|partial)-(?P<digits>[0-9a-f]{8})")
@@ -144,7 +148,7 @@ def parse_backup_id(backup_id: str) -> BackupId:
     match = _BACKUP_ID.fullmatch(backup_id)
     if match is not None:
         try:
-            instant = datetime.strptime(match["instant"], _INSTANT).replace(tzinfo=UTC)
+            instant = _read_instant(match["instant"])
         except ValueError:
             pass
         else:
@@ -152,6 +156,15 @@ def parse_backup_id(backup_id: str) -> BackupId:
     raise InvalidArgumentError(
         f"{_clip(backup_id)!r} is no backup id; one looks like 20261123T014500Z-full-1a2b3c4d."
     )
+
+
+def _read_instant(text: str) -> datetime:
+    """Read ``20261123T014500Z``; strptime takes ten times as long, and a listing reads very many."""
+    date, time = (
+        (int(text[:4]), int(text[4:6]), int(text[6:8])),
+        (int(text[9:11]), int(text[11:13]), int(text[13:15])),
+    )
+    return datetime(*date, *time, tzinfo=UTC)
 
 
 def new_nonce() -> str:
@@ -223,9 +236,10 @@ class BackupPath:
         parts = path.split("/", 3)
         if len(parts) != 4 or parts[0] not in SERVICES or not _BACKUP_ID.fullmatch(parts[2]):
             return None
-        if _account_problem(parts[1]):
+        if not _is_account(parts[1]):
             return None
-        return cls(parts[0], parts[1], parts[2]), parts[3]
+        # A vault has few accounts and very many backups.
+        return cls(intern(parts[0]), intern(parts[1]), parts[2]), _WELL_KNOWN.get(parts[3], parts[3])
 
     @property
     def folder(self) -> str:
@@ -264,6 +278,12 @@ class BackupPath:
     def file(self, name: str) -> str:
         """Return the path of an object of this backup."""
         return f"{self.folder}/{name}"
+
+
+@lru_cache(maxsize=1024)
+def _is_account(name: str) -> bool:
+    """Tell whether a folder's name can be an account's; a listing asks for every object again."""
+    return _account_problem(name) is None
 
 
 def _account_problem(name: object) -> str | None:

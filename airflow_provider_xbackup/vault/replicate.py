@@ -189,7 +189,8 @@ class Replication:
         return unwanted
 
     def _folders(self, vault: Vault) -> dict[BackupPath, Names]:
-        return vault.backups(self._service, self._account).folders()
+        folders = vault.backups(self._service, self._account).folders()
+        return {path: Names(names) for path, names in folders.items()}
 
     def _replicate(
         self, pair: _Pair, originals: Collection[BackupPath], safe: Collection[BackupPath]
