@@ -227,7 +227,11 @@ class Deployment:
 
     def set_variable(self, key: str, value: Any) -> None:
         """Create a variable, or give it another value."""
-        self._upsert("/variables", {"key": key, "value": json.dumps(value)})
+        self.set_text_variable(key, json.dumps(value))
+
+    def set_text_variable(self, key: str, value: str) -> None:
+        """Create a variable that holds no JSON, or give it another value."""
+        self._upsert("/variables", {"key": key, "value": value})
 
     def _upsert(self, path: str, entity: dict[str, Any]) -> None:
         action = {"action": "create", "action_on_existence": "overwrite", "entities": [entity]}
@@ -306,7 +310,7 @@ class Deployment:
         errors = self.call("GET", "/importErrors")["import_errors"]
         assert not errors, errors
         known = {dag["dag_id"] for dag in self.call("GET", "/dags")["dags"]}
-        return known >= {"tenant", "poked_tenant", "hurried_tenant", "bot", "many"}
+        return known >= {"tenant", "poked_tenant", "hurried_tenant", "bot", "many", "xenioo_restore"}
 
 
 _AIRFLOW = [sys.executable, "-m", "airflow"]
