@@ -28,14 +28,13 @@ from pathlib import Path
 ACCOUNTS = [("xray", f"tenant-{number}") for number in range(10)] + [
     ("xenioo", f"bot-{number}") for number in range(10)
 ]
+POLICY = ("--keep-daily", "30", "--keep-monthly", "12", "--override", "max-delete-fraction")
 COMMANDS = {
     "list --json": ["list", "VAULT", "--json"],
     "list": ["list", "VAULT"],
     "status": ["status", "VAULT"],
-    "retention plan": [
-        *("retention", "plan", "VAULT", "--keep-daily", "30", "--keep-monthly", "12"),
-        *("--override", "max-delete-fraction"),
-    ],
+    "retention plan": ["retention", "plan", "VAULT", *POLICY],
+    "retention plan --json": ["retention", "plan", "VAULT", *POLICY, "--json"],
 }
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "testing",

@@ -18,6 +18,8 @@ from airflow_provider_xbackup.cli import text, vaults
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from rich.text import Text
+
     from airflow_provider_xbackup.vault.catalog import Backup, Catalog
     from airflow_provider_xbackup.vault.vault import Vault
 
@@ -90,31 +92,35 @@ def _write_json(backups: Iterable[tuple[Backup, bool | None]]) -> None:
 
 
 def _write_table(backups: Iterable[tuple[Backup, bool | None]], url: str, *, checks: bool) -> None:
-    from rich.table import Table
+    from rich.table import Column
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("Backup", no_wrap=True)
-    table.add_column("Account", overflow="fold")
-    for heading in ("Age", "Size"):
-        table.add_column(heading, no_wrap=True, justify="right")
-    table.add_column("State", no_wrap=True)
-    if checks:
-        table.add_column("Verified", no_wrap=True)
+    columns = [
+        Column("Backup", no_wrap=True),
+        Column("Account", overflow="fold"),
+        Column("Age", no_wrap=True, justify="right"),
+        Column("Size", no_wrap=True, justify="right"),
+        Column("State", no_wrap=True),
+        *([Column("Verified", no_wrap=True)] if checks else ()),
+    ]
     number = total = 0
-    for backup, verified in backups:
-        number += 1
-        total += backup.manifest.stored_size
-        table.add_row(
-            text.cell(backup.backup_id),
-            text.cell(f"{backup.path.service}/{backup.path.account}"),
-            text.cell(text.age(backup.instant)),
-            text.cell(text.size(backup.manifest.stored_size)),
-            text.state(backup.state),
-            *([text.cell("yes" if verified else "no")] if checks else ()),
-        )
+
+    def rows() -> Iterator[tuple[Text, ...]]:
+        nonlocal number, total
+        for backup, verified in backups:
+            number += 1
+            total += backup.manifest.stored_size
+            yield (
+                text.cell(backup.backup_id),
+                text.cell(f"{backup.path.service}/{backup.path.account}"),
+                text.cell(text.age(backup.instant)),
+                text.cell(text.size(backup.manifest.stored_size)),
+                text.state(backup.state),
+                *([text.cell("yes" if verified else "no")] if checks else ()),
+            )
+
+    text.print_table(columns, rows())
     console = text.console()
     if number:
-        console.print(table)
         console.print()
     summary = f"{text.count(number, 'backup')}, {text.size(total)}" if number else "No backups"
     console.print(text.cell(f"{summary} in {url}"), soft_wrap=True)

@@ -22,9 +22,11 @@ from airflow_provider_xbackup.errors import InvalidArgumentError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from rich.text import Text
+
     from airflow_provider_xbackup.vault.expire import Applied, Outlook
     from airflow_provider_xbackup.vault.layout import BackupPath
-    from airflow_provider_xbackup.vault.plan import RetentionPlan
+    from airflow_provider_xbackup.vault.plan import Decision, RetentionPlan
 
 NAME = "retention"
 HELP = "expire old backups by a policy, or say what would expire"
@@ -121,7 +123,8 @@ def _write_json(vault: str, now: datetime, outlook: Outlook, **done: Any) -> Non
         "groups": [plan.to_dict() for plan in outlook.plans],
         "findings": [{"code": found.code, "path": found.path, "text": found.text} for found in outlook.findings],
     }
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+    json.dump(value, sys.stdout, indent=2)  # piece by piece: the whole text may be very long
+    sys.stdout.write("\n")
 
 
 def _done(applied: Applied) -> dict[str, Any]:
@@ -140,27 +143,31 @@ def _done(applied: Applied) -> dict[str, Any]:
 
 
 def _write_plans(plans: Iterable[RetentionPlan]) -> None:
-    from rich.table import Table
+    from rich.table import Column
 
+    columns = (
+        Column("Backup", no_wrap=True),
+        Column("Age", no_wrap=True, justify="right"),
+        Column("Size", no_wrap=True, justify="right"),
+        Column("Action", no_wrap=True),
+        Column("Why", overflow="fold"),
+    )
     console = text.console()
     for plan in plans:
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-        table.add_column("Backup", no_wrap=True)
-        for heading in ("Age", "Size"):
-            table.add_column(heading, no_wrap=True, justify="right")
-        table.add_column("Action", no_wrap=True)
-        table.add_column("Why", overflow="fold")
-        for each in plan.decisions:
-            table.add_row(
-                text.cell(each.entry.backup_id),
-                text.cell(text.age(each.entry.instant)),
-                text.cell(text.size(each.entry.size)),
-                text.cell(each.action.value, _STYLES.get(each.action.value, "dim")),
-                text.cell(", ".join(each.reasons)),
-            )
         console.print(text.cell(f"{plan.group}: {_counts(plan)}", "bold"), soft_wrap=True)
-        console.print(table)
+        text.print_table(columns, map(_row, plan.decisions))
         console.print()
+
+
+def _row(decision: Decision) -> tuple[Text, ...]:
+    entry, action = decision.entry, decision.action.value
+    return (
+        text.cell(entry.backup_id),
+        text.cell(text.age(entry.instant)),
+        text.cell(text.size(entry.size)),
+        text.cell(action, _STYLES.get(action, "dim")),
+        text.cell(", ".join(decision.reasons)),
+    )
 
 
 def _counts(plan: RetentionPlan) -> str:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from rich.console import Console
+    from rich.table import Column
     from rich.text import Text
 
 _STYLES = {"ok": "green", "held": "green", "accepted": "green", "expired": "dim"}
+_PAGE = 1000
 _UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
 
 
@@ -39,6 +45,30 @@ def console() -> Console:
     # In a file or a pipe nothing is folded: a digest broken over two lines cannot be found again.
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 1000
     return Console(highlight=False, markup=False, emoji=False, soft_wrap=False, width=width)
+
+
+def print_table(columns: Sequence[Column], rows: Iterable[Sequence[Text]]) -> None:
+    """Print a table of any length, a page at a time: rich holds all that it prints in memory.
+
+    :param columns: the columns; those without ``no_wrap`` are as wide as the page needs
+    :param rows: the rows, which may come while it is printed
+    """
+    from rich.table import Table
+
+    output, waiting = console(), iter(rows)
+    widths = [0] * len(columns)
+    first = True
+    while page := list(islice(waiting, _PAGE)):
+        for number in range(len(columns)):
+            widths[number] = max(widths[number], *(row[number].cell_len for row in page))
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=first)
+        for column, width in zip(columns, widths, strict=True):
+            least = None if first or not column.no_wrap else max(width, len(str(column.header)))
+            table.columns.append(replace(column, min_width=least, _index=len(table.columns), _cells=[]))
+        for row in page:
+            table.add_row(*row)
+        output.print(table)
+        first = False
 
 
 def complain(message: str) -> None:

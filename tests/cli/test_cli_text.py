@@ -1,0 +1,44 @@
+"""Tables of any length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from rich.table import Column
+from rich.text import Text
+
+from airflow_provider_xbackup.cli import text
+
+COLUMNS = (Column("Name", no_wrap=True), Column("Size", no_wrap=True, justify="right"), Column("Why"))
+
+
+def test_a_table_of_many_pages_is_one_to_the_eye(capsys: pytest.CaptureFixture[str]):
+    rows = [("a long name", "1", "first"), *[("n", str(number), "x") for number in range(2500)]]
+
+    text.print_table(COLUMNS, [tuple(map(Text, row)) for row in rows])
+
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines] == [["Name", "Size", "Why"], ["a", "long", "name", "1", "first"]] + [
+        list(row) for row in rows[1:]
+    ]
+    assert {line.rstrip().rindex(" ") for line in lines} == {lines[0].rstrip().rindex(" ")}
+
+
+def test_a_table_is_printed_while_its_rows_come(capsys: pytest.CaptureFixture[str]):
+    printed = []
+
+    def rows() -> Iterator[tuple[Text, ...]]:
+        for _ in range(3000):
+            yield (Text("a"), Text("b"), Text("c"))
+        printed.append(len(capsys.readouterr().out.splitlines()))
+
+    text.print_table(COLUMNS, rows())
+
+    assert printed[0] >= 2000
+
+
+def test_without_rows_there_is_no_table(capsys: pytest.CaptureFixture[str]):
+    text.print_table(COLUMNS, [])
+
+    assert capsys.readouterr().out == ""
