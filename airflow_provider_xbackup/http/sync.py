@@ -48,32 +48,43 @@ class _Bearer(AuthBase):
         return request
 
 
-_following_link: ContextVar[bool] = ContextVar("following_link", default=False)
+_shown_in_logs: ContextVar[Callable[[str], str] | None] = ContextVar("shown_in_logs", default=None)
+"""How logs show what a request of ours that is under way names; None where there is none."""
 
 
 class _WithoutLinks(logging.Filter):
-    """Cuts URLs that urllib3 logs: the signed link of a download is a credential, in its path or its query."""
+    """Cuts URLs in what urllib3 logs of this package's requests: a signed link is a credential.
+
+    Records of the other libraries in this process pass as they are.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple):
-            record.args = tuple(_shown(argument) for argument in record.args)
+        show = _shown_in_logs.get()
+        if show is not None and isinstance(record.args, tuple):
+            record.args = tuple(_shown(argument, show) for argument in record.args)
             # Tracebacks of headers that cannot be read quote them.
             record.exc_info = None
         return True
 
 
-def _shown(argument: object) -> object:
+def _shown(argument: object, show: Callable[[str], str]) -> object:
     if isinstance(argument, Exception):
         return type(argument).__name__
-    if not isinstance(argument, str):
-        return argument
-    if _following_link.get() and (argument.startswith("/") or "://" in argument):
-        return "/…"
-    path, query, _ = argument.partition("?")
-    return f"{path}?…" if query else argument
+    return show(argument) if isinstance(argument, str) else argument
 
 
-logging.getLogger("urllib3.connectionpool").addFilter(_WithoutLinks())
+def _without_query(text: str) -> str:
+    path, query, _ = text.partition("?")
+    return f"{path}?…" if query else text
+
+
+def _without_path(text: str) -> str:
+    """Cut a link as a whole: the signature may be in its path, too."""
+    return "/…" if text.startswith("/") or "://" in text else _without_query(text)
+
+
+for _name in ("urllib3.connectionpool", "urllib3.connection"):
+    logging.getLogger(_name).addFilter(_WithoutLinks())
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +192,7 @@ class Client:
             machine or into a private network
         """
         target = self._link_target(request, location)
-        following = _following_link.set(True)
-        try:
-            return self._begin(replace(request, secrets=_secrets_in(target)), None, target)
-        finally:
-            _following_link.reset(following)
+        return self._begin(replace(request, secrets=_secrets_in(target)), None, target)
 
     def close(self) -> None:
         """Close all connections."""
@@ -245,6 +252,7 @@ class Client:
         target = url or self.endpoint.url_of(request.path)
         session = self._session if url is None else self._links
         proxy = proxy_for(self.endpoint, target)
+        logged = _shown_in_logs.set(_without_query if url is None else _without_path)
         try:
             response = session.request(
                 request.method,
@@ -261,6 +269,8 @@ class Client:
             )
         except (RequestException, HTTPError, ValueError, OSError) as error:
             response, failure = None, _translated(error, target)
+        finally:
+            _shown_in_logs.reset(logged)
         if response is None:
             # Raised out here: the library's error, with URL and headers, must be in no chain.
             raise failure

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 import pytest
+import requests
+from urllib3.connection import HTTPConnection
 
 from airflow_provider_xbackup.errors import BackupError
 from airflow_provider_xbackup.http.endpoint import Endpoint, Timeouts
 from airflow_provider_xbackup.http.errors import ConnectionFailedError, InsecureHostError
+from airflow_provider_xbackup.http.message import Request
 from airflow_provider_xbackup.http.sync import Client
 from airflow_provider_xbackup.http.tokens import GivenToken
 from airflow_provider_xbackup.services import xray
@@ -55,6 +59,70 @@ def test_a_link_is_in_no_log(sim, ready, caplog):
     assert '"GET /… HTTP/1.1" 200' in caplog.text
     assert location.rpartition("/_storage/")[2] not in caplog.text
     assert "deadbeef" not in caplog.text
+
+
+def test_a_link_whose_answer_has_odd_headers_is_in_no_log(small_server, login, caplog):
+    caplog.set_level(logging.DEBUG)
+    server = small_server(headers={"X-Odd": "1\r\nno header s3cret-line"})
+    client = Client(Endpoint(server.url), login(server.url))
+
+    with client.open_link(FILE, f"{server.url}/s3cret-path?sig=s3cret-key") as stream:
+        list(stream.blocks())
+
+    client.close()
+    assert '"GET /… HTTP/1.1" 200' in caplog.text
+    assert "Failed to parse headers" in caplog.text
+    assert "s3cret" not in caplog.text
+
+
+def test_the_query_of_a_call_is_in_no_log(small_server, login, caplog):
+    caplog.set_level(logging.DEBUG)
+    server = small_server(headers={"X-Odd": "1\r\nno header s3cret-line"})
+    client = Client(Endpoint(server.url), login(server.url))
+
+    client.call(Request("GET", "/status?key=s3cret-key", authenticated=False))
+
+    client.close()
+    assert '"GET /status?… HTTP/1.1" 200' in caplog.text
+    assert "Failed to parse headers" in caplog.text
+    assert "s3cret" not in caplog.text
+
+
+def test_what_another_library_does_is_logged_as_if_this_package_was_not_there(small_server, ready, caplog):
+    with ready.open(FILE) as answer, ready.open_link(FILE, xray.read_redirect(answer.answer)) as stream:
+        list(stream.blocks())
+    caplog.set_level(logging.DEBUG)
+    server = small_server(headers={"X-Odd": "1\r\nno header at all"})
+
+    requests.get(f"{server.url}/search?page=2", timeout=5)
+
+    assert '"GET /search?page=2 HTTP/1.1" 200' in caplog.text
+    (odd,) = [record for record in caplog.records if "Failed to parse headers" in record.getMessage()]
+    assert f"{server.url}/search?page=2" in odd.getMessage()
+    assert odd.exc_info is not None
+
+
+def test_another_library_is_logged_as_ever_while_a_request_is_under_way(small_server, login, caplog, monkeypatch):
+    caplog.set_level(logging.DEBUG)
+    ours, other = small_server(), small_server()
+    client = Client(Endpoint(ours.url), login(ours.url))
+    send = HTTPConnection.request
+
+    def send_after_another(connection, *args, **kwargs):
+        if connection.port == int(ours.url.rpartition(":")[2]):
+            thread = threading.Thread(
+                target=requests.get, args=(f"{other.url}/search?page=2",), kwargs={"timeout": 5}
+            )
+            thread.start()
+            thread.join()
+        return send(connection, *args, **kwargs)
+
+    monkeypatch.setattr(HTTPConnection, "request", send_after_another)
+    client.call(Request("GET", "/status?key=s3cret-key", authenticated=False))
+
+    client.close()
+    assert '"GET /search?page=2 HTTP/1.1" 200' in caplog.text
+    assert "s3cret-key" not in caplog.text
 
 
 @pytest.mark.parametrize(
