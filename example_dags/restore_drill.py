@@ -23,12 +23,11 @@ since no endpoint deletes bots.
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
 from typing import Any
 
 import pendulum
 from airflow.providers.standard.operators.hitl import ApprovalOperator
-from airflow.sdk import TriggerRule, dag, task
+from airflow.sdk import dag, task
 
 from airflow_provider_xbackup.operators.xenioo import XeniooCompareBackupsOperator, XeniooRestoreBotOperator
 from airflow_provider_xbackup.transfers.xenioo_to_object_storage import XeniooToObjectStorageOperator
@@ -53,8 +52,6 @@ def restore_drill() -> None:
         task_id="approve",
         subject=f"Drill: make a new bot of the newest verified backup of {ACCOUNT}?",
         body="It has to be removed in the product afterwards; the last task says which one it is.",
-        response_timeout=timedelta(days=7),
-        defaults="Reject",
     )
     restore = XeniooRestoreBotOperator(
         task_id="restore",
@@ -73,7 +70,7 @@ def restore_drill() -> None:
     )
     compare = XeniooCompareBackupsOperator(task_id="compare", original=restore.output, copy=back_up.output)
 
-    @task(trigger_rule=TriggerRule.ALL_DONE)
+    @task(trigger_rule="all_done")
     def say_what_to_remove(restored: dict[str, Any] | None) -> str:
         if not restored:
             return "No bot was made: there is nothing to remove."

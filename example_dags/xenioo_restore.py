@@ -69,7 +69,6 @@ def xenioo_restore() -> None:
         task_id="approve",
         subject="Make a new bot of {{ params.account }}?",
         body=f"Of the backup `{CHOSEN}`. The old bot stays as it is.",
-        response_timeout=timedelta(days=3),
     )
     restore = XeniooRestoreBotOperator(
         task_id="restore",
