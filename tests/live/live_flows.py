@@ -71,6 +71,14 @@ class Flows:
         bots = [{"account": name, "xenioo_conn_id": self.xenioo(name)} for name in BOTS]
         return self._run("many", tenants=tenants, bots=bots)
 
+    def pooled(self, *clients: str) -> Run:
+        """Run flows of several tenants whose sensors and transfers share a pool of one slot, deferred or not."""
+        pool = {"name": "one_slot", "slots": 1, "include_deferred": True}
+        action = {"action": "create", "action_on_existence": "overwrite", "entities": [pool]}
+        self.airflow.call("PATCH", "/pools", {"actions": [action]})
+        tenants = [{"account": client, "xray_conn_id": self.xray(client)} for client in clients]
+        return self._run("pooled", tenants=tenants)
+
     def xray(self, client: str) -> str:
         """Return a connection to a tenant."""
         return self._connect(client, conn_type="xray", host=self.sim.url, login=client, password="demo-secret")

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from live_deployment import Deployment, is_alive, wait_for
+from live_deployment import Deployment, Run, is_alive, wait_for
 from live_flows import Flows, accepted, whole_backups
 
 from airflow_provider_xbackup.simulator import Simulator
@@ -80,6 +80,28 @@ def test_a_tenant_waits_for_its_cooldown_without_a_worker_and_is_then_backed_up(
     assert len(whole_backups(vault)) == 1
 
 
+def test_a_tenant_in_its_cooldown_leaves_the_one_slot_of_a_pool_to_the_transfer_of_another(
+    flows: Flows, airflow: Deployment, sim: Simulator, vault: Vault
+):
+    sim.settings.xray.cooldown_seconds = COOLDOWN
+    sim.settings.xray.job_seconds = 0
+    sim.other_client_backup("demo-client")
+    sim.add_fault(action="stall", path="/_storage/", after_bytes=0, seconds=20)
+    with _cooldown_of_a_deferral(sim):
+        run = flows.pooled("demo-client", "globex-client")
+        create = [_at(run, "xray_backup.create", 0, "deferred"), _at(run, "xray_backup.create", 1, "success")]
+        store = _at(run, "xray_backup.store", 1, "running")
+
+        assert [task["pool"] for task in (*create, store)] == ["default_pool", "default_pool", "one_slot"]
+        assert airflow.call("GET", "/pools/one_slot")["running_slots"] == 1
+        assert _at(run, "xray_backup.create", 0, "deferred")
+        _at(run, "xray_backup.store", 1, "success")
+        assert _at(run, "xray_backup.create", 0, "deferred")
+
+    assert run.wait_for_end() == "success"
+    assert len(whole_backups(vault)) == 2
+
+
 def test_a_bot_waits_for_its_hour_without_a_worker_and_is_then_backed_up(
     flows: Flows, airflow: Deployment, sim: Simulator, vault: Vault
 ):
@@ -92,6 +114,17 @@ def test_a_bot_waits_for_its_hour_without_a_worker_and_is_then_backed_up(
 
     assert run.wait_for_end() == "success"
     assert len(whole_backups(vault)) == 2
+
+
+def _at(run: Run, task_id: str, map_index: int, state: str) -> dict[str, Any]:
+    """Wait for a state of a mapped task."""
+
+    def look() -> dict[str, Any] | None:
+        wanted = (task_id, map_index, state)
+        found = [task for task in run.tasks() if (task["task_id"], task["map_index"], task["state"]) == wanted]
+        return found[0] if found else None
+
+    return wait_for(f"task {task_id} [{map_index}] of {run} to be {state}", look)
 
 
 @contextlib.contextmanager

@@ -126,13 +126,20 @@ def bot() -> None:
     )
 
 
+@task
+def tenants(params: dict) -> list[dict[str, Any]]:
+    rest = {"project_ids": None, "modified_since": None, "with_attachments": False}
+    return [{**row, **rest, "on_cooldown": "wait", "encrypt_to": None} for row in params["tenants"]]
+
+
+@dag(schedule=None, **FLOW)
+def pooled() -> None:
+    flow = xray_backup.partial(vault="{{ params.vault }}", deferrable=True, poke_interval=1, pool="one_slot")
+    flow.expand_kwargs(tenants())
+
+
 @dag(schedule=None, **FLOW)
 def many() -> None:
-    @task
-    def tenants(params: dict) -> list[dict[str, Any]]:
-        rest = {"project_ids": None, "modified_since": None, "with_attachments": False}
-        return [{**row, **rest, "on_cooldown": "wait", "encrypt_to": None} for row in params["tenants"]]
-
     @task
     def bots(params: dict) -> list[dict[str, Any]]:
         return [{**row, "on_cooldown": "wait", "encrypt_to": None} for row in params["bots"]]
@@ -146,4 +153,5 @@ tenant()
 poked_tenant()
 hurried_tenant()
 bot()
+pooled()
 many()
