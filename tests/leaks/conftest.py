@@ -41,6 +41,10 @@ class Scene:
     store: StateStore = field(default_factory=StateStore)
     job: dict[str, Any] = field(default_factory=dict)
 
+    def lose_patience(self) -> None:
+        """Let connections wait for a moment only; nothing that is to succeed does so from here on."""
+        connect_all(self.sim, self.connect, stall_timeout=0.2, read_timeout=0.2)
+
     @property
     def context(self) -> Any:
         return make_context(self.store)
@@ -118,18 +122,27 @@ def scene(_running: Simulator, evidence: Evidence, tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(world.links, "sign", known("signed link", world.links.sign))
 
     def connect(conn_id: str, **fields: Any) -> None:
-        extra = {"stall_timeout": 0.2, "read_timeout": 0.2, **fields.pop("extra", {})}
+        extra = {"stall_timeout": 5, "read_timeout": 5, **fields.pop("extra", {})}
         values = {"extra": json.dumps(extra), **fields}
         monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(values))
 
-    connect("acme", conn_type="xray", host=sim.url, login="demo-client", password=CLIENT_SECRET)
-    connect("bot", conn_type="xenioo", host=sim.xenioo_url("welcome"), password=BOT_TOKEN)
-    keys = {"account_api_key": ACCOUNT_KEY, "bot_api_key": BOT_KEY, "bot_api_secret": BOT_SECRET}
-    connect("keys", conn_type="xenioo", host=sim.xenioo_url("welcome"), extra=keys)
-    connect("account", conn_type="xenioo", host=sim.xenioo_url("welcome"), extra={"account_api_key": ACCOUNT_KEY})
+    connect_all(sim, connect)
     spool = tmp_path / "spool"
     monkeypatch.setenv("AIRFLOW__XBACKUP__SPOOL_DIR", str(spool))
     return Scene(sim, evidence, Vault.open((tmp_path / "vault").as_uri()), spool, connect)
+
+
+def connect_all(sim: Simulator, connect: Callable[..., None], **extra: Any) -> None:
+    """Define the connections of all flows.
+
+    :param extra: further options of each
+    """
+    xenioo = {"conn_type": "xenioo", "host": sim.xenioo_url("welcome")}
+    keys = {"account_api_key": ACCOUNT_KEY, "bot_api_key": BOT_KEY, "bot_api_secret": BOT_SECRET}
+    connect("acme", conn_type="xray", host=sim.url, login="demo-client", password=CLIENT_SECRET, extra=extra)
+    connect("bot", **xenioo, password=BOT_TOKEN, extra=extra)
+    connect("keys", **xenioo, extra={**keys, **extra})
+    connect("account", **xenioo, extra={"account_api_key": ACCOUNT_KEY, **extra})
 
 
 @dataclass

@@ -92,6 +92,8 @@ def test_a_fault_leaves_no_secret_behind(scene, elsewhere, flow, endpoint, fault
         # It is asked where the newer address is not known.
         scene.sim.add_fault(action="status", status=404, path=KEYS, **FOR_EVER)
     scene.sim.add_fault(path=endpoint, **rule)
+    if rule["action"] == "stall":
+        scene.lose_patience()
 
     scene.play(FLOWS[flow].run)
 
