@@ -6,12 +6,13 @@ import itertools
 import multiprocessing
 import os
 import select
+import signal
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
@@ -96,6 +97,15 @@ class Store:
     names: Callable[[], list[str]] = field(default=list)
     unfinished: Callable[[], list[Any]] = field(default=list)
 
+    def part(self, folder: str) -> Store:
+        """A vault of its own below this one."""
+
+        def names() -> list[str]:
+            inside = [name.removeprefix("vault/") for name in self.names()]
+            return [name.removeprefix(f"{folder}/") for name in inside if name.startswith(f"{folder}/")]
+
+        return replace(self, url=f"{self.url}/{folder}", names=names)
+
 
 @pytest.fixture(scope="session")
 def s3_port() -> Iterator[int]:
@@ -167,6 +177,24 @@ class Task:
         until(lambda: _sleeps(pid) and not threading.Event().wait(0.1) and _sleeps(pid), self.running)
         os.kill(pid, number)
 
+    def signal_after(self, seconds: float, number: int) -> None:
+        """Send a signal so long after the task has begun, whatever it does then, or has done."""
+        self._begun()
+        if not self.told.poll(seconds):
+            assert self.process.pid is not None
+            os.kill(self.process.pid, number)
+
+    def seconds(self) -> float:
+        """Wait for the end of the task, and return how long it took."""
+        self._begun()
+        begun = time.monotonic()
+        assert self.told.poll(DEADLINE)
+        return time.monotonic() - begun
+
+    def _begun(self) -> None:
+        """Wait until the process handles SIGTERM, which is the first thing it does."""
+        until(lambda: _handles(self.process.pid, signal.SIGTERM), self.running)
+
     def end(self) -> tuple[str, str]:
         """Wait for the end of the process; returns the name and the text of the task's error."""
         self.process.join(DEADLINE)
@@ -178,6 +206,12 @@ class Task:
 def _sleeps(pid: int) -> bool:
     status = Path(f"/proc/{pid}/task/{pid}/stat").read_text()
     return status.rpartition(")")[2].split()[0] == "S"
+
+
+def _handles(pid: int | None, number: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    (caught,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught, 16) >> (number - 1) & 1)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pyrage
@@ -19,8 +21,12 @@ from airflow_provider_xbackup.simulator import Simulator
 from airflow_provider_xbackup.transfers.xenioo_to_object_storage import XeniooToObjectStorageOperator
 from airflow_provider_xbackup.transfers.xray_to_object_storage import XrayToObjectStorageOperator
 from airflow_provider_xbackup.vault import Vault
+from airflow_provider_xbackup.vault.catalog import Backup
 
 Start = Callable[..., Task]
+
+EARLIER = "0000aaaa"
+EARLIER_MANIFEST = f"{EARLIER}/manifest.json HTTP".encode()
 
 # What Airflow does, and what the task ends with: SIGTERM calls on_kill, execution_timeout is a SIGALRM.
 SIGNALS = [
@@ -46,8 +52,10 @@ def xray(sim: Simulator, finished_job: Callable[..., Any], store: Store) -> dict
     return arguments_of(sim, finished_job, store)
 
 
-def arguments_of(sim: Simulator, finished_job: Callable[..., Any], store: Store) -> dict[str, Any]:
-    sim.settings.xray.tenants["demo-client"].data.padding_bytes = 30_000_000
+def arguments_of(
+    sim: Simulator, finished_job: Callable[..., Any], store: Store, padding: int = 30_000_000
+) -> dict[str, Any]:
+    sim.settings.xray.tenants["demo-client"].data.padding_bytes = padding
     return {"job": finished_job(), "vault": store.url, "account": "acme", "xray_conn_id": "acme"}
 
 
@@ -68,12 +76,24 @@ def names(folder: Path) -> list[str]:
 def assert_run_again_converges(operator: type[Any], arguments: dict[str, Any], store: Store) -> None:
     operator(task_id="store", **arguments).execute(make_context())
 
-    (backup,) = Vault.open(store.url).backups()
-    folder = backup.path.folder
-    assert {f"{folder}/{artifact.name}" for artifact in backup.manifest.artifacts} <= {
-        name.removeprefix("vault/") for name in store.names()
-    }
+    assert len(assert_whole(store)) == 1
     assert store.unfinished() == []
+
+
+def assert_whole(store: Store) -> list[Backup]:
+    """See that all files of all backups that are shown are there, and return these."""
+    backups = list(Vault.open(store.url).backups())
+    named = {backup.path.file(artifact.name) for backup in backups for artifact in backup.manifest.artifacts}
+    assert named <= {name.removeprefix("vault/") for name in store.names()}
+    return backups
+
+
+def store_earlier_backup(store: Store) -> None:
+    """Store a backup of an earlier day, which others are compared with."""
+    at = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
+    draft = Vault.open(store.url).draft("xray", "acme", f"{at:%Y%m%dT%H%M%SZ}-full-{EARLIER}")
+    draft.add("backup", [b"zip"], media_type="application/zip")
+    draft.commit(requested_at=at, producer={"package_version": "0"})
 
 
 # The source does not answer
@@ -207,6 +227,32 @@ def test_a_transfer_whose_store_does_not_answer_at_all_ends_all_the_same(
     assert (s3.names(), s3.unfinished()) == ([], [])
 
 
+@signals
+def test_a_transfer_that_looks_through_a_vault_which_does_not_answer_ends_all_the_same(
+    sim: Simulator,
+    patient: None,
+    finished_job: Callable[..., Any],
+    s3: Store,
+    start: Start,
+    number: int,
+    error: str,
+    words: str,
+):
+    transfer = arguments_of(sim, finished_job, s3)
+    store_earlier_backup(s3)
+    before = s3.names()
+    assert s3.relay is not None
+    s3.relay.hold(EARLIER_MANIFEST)
+    task = start("xray", **transfer)
+    until(lambda: s3.relay.held, task.running)
+
+    task.signal(number)
+    name, text = task.end()
+
+    assert (name, words in text) == (error, True)
+    assert (s3.names(), s3.unfinished()) == (before, [])
+
+
 # The spool
 
 
@@ -261,17 +307,67 @@ def test_a_whole_answer_of_a_bot_stays_in_the_spool_and_is_uploaded_by_the_next_
     assert len(sim.journal.entries(path="/bots/backup")) == 1
 
 
+# Moments of which nobody knows what they interrupt
+
+
+@pytest.mark.parametrize(("where", "moments"), [("disk", 20), ("s3", 10)])
+def test_a_transfer_told_to_end_at_any_moment_shows_no_half_backup_and_converges(
+    request: pytest.FixtureRequest,
+    sim: Simulator,
+    patient: None,
+    finished_job: Callable[..., Any],
+    start: Start,
+    where: str,
+    moments: int,
+):
+    store = request.getfixturevalue(where)
+    transfer = arguments_of(sim, finished_job, store, padding=11_000_000)  # two parts
+    undisturbed = start("xray", **transfer | {"vault": store.part("undisturbed").url})
+    seconds = undisturbed.seconds()
+    random = Random(20261123)
+    ended = set()
+    part = store.part("first")
+
+    for number in range(moments):  # each goes on with what the one before it left, until a backup is stored
+        task = start("xray", **transfer | {"vault": part.url})
+        task.signal_after((number + random.random()) / moments * seconds, signal.SIGTERM)
+        name, text = task.end()
+
+        ended.add(name)
+        assert (name, "was told to end" in text) in [("XBackupError", True), ("", False)], text
+        assert part.unfinished() == []
+        if assert_whole(part):
+            assert_run_again_converges(XrayToObjectStorageOperator, transfer | {"vault": part.url}, part)
+            part = store.part(f"after-{number}")
+
+    assert_run_again_converges(XrayToObjectStorageOperator, transfer | {"vault": part.url}, part)
+    assert "XBackupError" in ended
+
+
 # The command
 
 
-def test_an_interrupted_command_ends_at_once_and_without_a_traceback(s3: Store):
+@pytest.mark.parametrize(
+    ("command", "held"),
+    [
+        pytest.param("list", b"GET ", id="list: nothing is answered"),
+        pytest.param("list", EARLIER_MANIFEST, id="list: no manifest is answered"),
+        pytest.param("verify", EARLIER_MANIFEST, id="verify: no manifest is answered"),
+        pytest.param("verify", b"HEAD ", id="verify: no file is looked at"),
+    ],
+)
+def test_an_interrupted_command_ends_at_once_and_without_a_traceback(s3: Store, command: str, held: bytes):
+    store_earlier_backup(s3)
     assert s3.relay is not None
-    s3.relay.hold(b"GET ")
-    command = [sys.executable, "-m", "airflow_provider_xbackup.cli.main", "list", s3.url]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        until(lambda: s3.relay.held, lambda: process.poll() is None)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=DEADLINE)
+    s3.relay.hold(held)
+    line = [sys.executable, "-m", "airflow_provider_xbackup.cli.main", command, s3.url]
+    with subprocess.Popen(line, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            until(lambda: s3.relay.held, lambda: process.poll() is None)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=DEADLINE)
+        finally:
+            process.kill()
 
     assert (process.returncode, out, err) == (130, "", "xbackup: interrupted\n")
 
