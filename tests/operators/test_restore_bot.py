@@ -20,6 +20,7 @@ from airflow_provider_xbackup.exceptions import XBackupError, XBackupFailError
 from airflow_provider_xbackup.hooks.xenioo import XeniooHook
 from airflow_provider_xbackup.operators.xenioo import XeniooCompareBackupsOperator, XeniooRestoreBotOperator
 from airflow_provider_xbackup.simulator import Simulator
+from airflow_provider_xbackup.tasks.new_keys import FilePlace, KeyPlaceTakenError
 from airflow_provider_xbackup.transfers.xenioo_to_object_storage import XeniooToObjectStorageOperator
 from airflow_provider_xbackup.vault import Vault
 
@@ -345,23 +346,55 @@ def test_keys_for_which_there_is_no_place_at_all_are_said_to_be_lost(
         restore()
 
 
-def test_a_place_that_somebody_took_meanwhile_is_not_overwritten(
+@dataclass
+class Somebody:
+    """Takes the Variable once, when something has happened, and leaves it alone from then on."""
+
+    supervisor: Supervisor
+    happened: Callable[[], bool]
+    came: bool = False
+
+    def __call__(self, message: Any) -> bool:
+        if not self.came and self.happened():
+            self.came = True
+            self.supervisor.variables["new_bot"] = "mine"
+        return False
+
+
+def test_a_place_that_somebody_took_while_the_bot_was_made_is_not_overwritten(
     sim: Simulator, take, restore, supervisor: Supervisor, spool_dir: Path
 ):
     take()
-
-    def somebody(message: Any) -> bool:
-        if asked(sim):
-            supervisor.variables["new_bot"] = "mine"
-        return False
-
-    supervisor.broken = somebody
+    supervisor.broken = Somebody(supervisor, lambda: asked(sim) > 0)
 
     with pytest.raises(XBackupFailError, match=r"The bot was made.*\.keys"):
         restore()
 
     assert supervisor.variables["new_bot"] == "mine"
     assert len(list(spool_dir.glob("*.keys"))) == 1
+
+
+def test_a_place_that_somebody_took_before_the_bot_was_asked_for_is_not_overwritten(
+    sim: Simulator, take, restore, supervisor: Supervisor
+):
+    take()
+    supervisor.broken = Somebody(supervisor, lambda: len(sim.journal.entries("/authorization")) > 0)
+
+    with pytest.raises(XBackupFailError, match="never overwritten"):
+        restore()
+
+    assert not asked(sim)
+    assert supervisor.variables == {"new_bot": "mine"}
+
+
+def test_a_file_that_came_into_being_this_instant_is_not_overwritten(tmp_path: Path):
+    file = tmp_path / "keys.json"
+    file.write_text("mine")
+
+    with pytest.raises(KeyPlaceTakenError):
+        FilePlace(file).create("keys")
+
+    assert file.read_text() == "mine"
 
 
 # Once
