@@ -378,7 +378,7 @@ def test_a_place_that_somebody_took_before_the_bot_was_asked_for_is_not_overwrit
     sim: Simulator, take, restore, supervisor: Supervisor
 ):
     take()
-    supervisor.broken = Somebody(supervisor, lambda: len(sim.journal.entries("/authorization")) > 0)
+    supervisor.broken = Somebody(supervisor, lambda: len(sim.journal.entries("/authorization/integration")) > 0)
 
     with pytest.raises(XBackupFailError, match="never overwritten"):
         restore()
