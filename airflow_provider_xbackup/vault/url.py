@@ -91,7 +91,7 @@ def refuse_password(text: str) -> None:
 
     :raises InvalidArgumentError: when the text is one
     """
-    if re.search(r"://[^/]*:.*@", text, re.DOTALL):
+    if re.search(r"://[^/]*:", text.rpartition("@")[0]):
         VaultUrl.parse(text)
 
 
@@ -197,4 +197,6 @@ def _refuse_controls(text: str, shown: str) -> None:
 def _shown(text: str) -> str:
     """Return a URL as messages may show it: no query, no password."""
     text = text.split("?", 1)[0].split("#", 1)[0]
-    return re.sub(r"://.*:.*@", "://***@", text, flags=re.DOTALL)
+    scheme, _, rest = text.partition("://")
+    who, _, place = rest.rpartition("@")
+    return f"{scheme}://***@{place}" if ":" in who else text

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
+import signal
 import socket
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import hostile_inputs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -285,17 +291,6 @@ def test_any_sentence_of_a_server_is_read_and_quoted(text):
     assert len(quoted) <= 200
 
 
-@pytest.mark.parametrize(
-    "piece", ["in ", "in 1 hour ", "already ", "once every ", "token=", "eyJ", "a.", "://", "<"]
-)
-def test_a_long_sentence_takes_no_long_time(piece):
-    text = piece * (16_000_000 // len(piece) // 16)
-    answer = Answer(400, {}, json.dumps({"error": text}).encode(), NOW, ("s3cret", "another-secret"))
-    for read in (lambda: xray.read_job(answer, xray.XrayBackupRequest()), lambda: xenioo.read_backup(answer)):
-        with pytest.raises(BackupError):
-            read()
-
-
 @given(st.text(min_size=4, max_size=40), st.text(max_size=40), st.text(max_size=40))
 def test_a_secret_is_in_no_quote_however_it_is_written(secret, before, behind):
     for form in (secret, json.dumps(secret)[1:-1]):
@@ -347,24 +342,68 @@ def test_any_value_of_the_task_state_store_is_a_job_or_none(value):
     assert job is None or job.job_id
 
 
-EVENT = st.fixed_dictionaries(
-    {},
-    optional={
-        "status": st.sampled_from(["success", "error", "timeout"]) | DAMAGE,
-        "message": DAMAGE,
-        "finished_at": DAMAGE | st.just("2026-11-23T00:00:00Z"),
-        "seen_running": DAMAGE,
-    },
-)
+@pytest.fixture(scope="module")
+def success() -> dict[str, Any]:
+    """The event of a trigger that has seen its job run, and then done."""
+    from airflow_provider_xbackup.hooks.xray import XrayHook
+    from airflow_provider_xbackup.simulator import Simulator, SimulatorSettings
+    from airflow_provider_xbackup.triggers.xray import XrayBackupTrigger
+
+    service = SimulatorSettings()
+    service.xray.job_seconds = 0
+    with Simulator(service) as sim, pytest.MonkeyPatch.context() as patch:
+        acme = {"conn_type": "xray", "host": sim.url, "login": "demo-client", "password": "demo-secret"}
+        patch.setenv("AIRFLOW_CONN_ACME", json.dumps(acme))
+        hook = XrayHook("acme")
+        job = hook.create_backup(xray.XrayBackupRequest())
+        hook.client.close()
+        trigger = XrayBackupTrigger(
+            job_id=job.job_id,
+            xray_conn_id="acme",
+            account="acme",
+            poll_interval=0.01,
+            deadline=time.time() + 60,
+            outage_tolerance=0,
+            running_at="2020-01-02T00:00:00Z",
+        )
+
+        async def first() -> dict[str, Any]:
+            return (await anext(trigger.run())).payload
+
+        return asyncio.run(first())
 
 
-@given(EVENT | JSON)
-def test_any_event_of_a_trigger_ends_the_wait(event):
+def end_of_the_wait(event: Any) -> Any:
+    """What the sensor makes of an event."""
     from airflow_provider_xbackup.sensors.xray import XrayBackupSensor
 
-    sensor = XrayBackupSensor(task_id="wait", job=JOB)
-    outcome = outcome_of(lambda value: sensor.execute_complete({}, value), event)
+    # Long ago, whenever this is run.
+    sensor = XrayBackupSensor(task_id="wait", job={"job_id": "x", "requested_at": "2020-01-01T00:00:00Z"})
+    return outcome_of(lambda value: sensor.execute_complete({}, value), event)
+
+
+@given(data=st.data())
+def test_any_event_of_a_trigger_ends_the_wait(success, data):
+    gone = data.draw(st.sets(st.sampled_from(sorted(success))))
+    words = {"status": st.sampled_from(["error", "timeout"]) | DAMAGE}
+    damage = data.draw(st.fixed_dictionaries({}, optional=dict.fromkeys(success, DAMAGE) | words) | JSON)
+    kept = {name: value for name, value in success.items() if name not in gone}
+    outcome = end_of_the_wait(kept | damage if isinstance(damage, dict) else damage)
     assert str(outcome) if isinstance(outcome, XBackupError) else outcome["finished_at"]
+
+
+@pytest.mark.parametrize("value", [*ODDITIES[1:], 5, 1.5, True, [1], {"a": 1}])
+def test_a_damaged_instant_of_a_trigger_is_refused_unless_it_is_one(success, value):
+    for name in ("finished_at", "running_at"):
+        outcome = end_of_the_wait(success | {name: value})
+        assert isinstance(outcome, XBackupError) or value == "2026-11-23T01:00:00Z"
+
+
+def test_an_undamaged_event_of_a_trigger_ends_the_wait_well(success):
+    assert success["running_at"]
+    outcome = end_of_the_wait(success)
+    assert outcome["finished_at"] == success["finished_at"]
+    assert outcome["running_at"] == success["running_at"]
 
 
 @given(st.text(max_size=200) | TEXTS.map(lambda text: f"status: 403 <Code>X</Code><Message>{text}</Message>"))
@@ -373,3 +412,33 @@ def test_any_error_of_a_store_becomes_one_of_ours(text):
         error = translate(RuntimeError(text), VaultUrl.parse(url), "read", "x")
         assert isinstance(error, BackupError)
         assert str(error)
+
+
+def _played(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Read in a process with little time and memory. Only a wait that takes neither is ended from out here."""
+    folder = Path(hostile_inputs.__file__).parent
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=folder, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+@pytest.mark.parametrize("reader", hostile_inputs.READERS)
+def test_no_hostile_input_needs_much_of_the_processor_or_of_memory(reader):
+    played = _played(hostile_inputs.__file__, reader)
+
+    *_, last = played.stdout.splitlines() or ["nothing was read"]
+    assert (last, played.returncode) == (hostile_inputs.THE_END, 0), played.stderr[-2000:]
+
+
+@pytest.mark.parametrize(
+    ("code", "end"),
+    [
+        pytest.param("while True: pass", -signal.SIGXCPU, id="a loop without end"),
+        pytest.param("bytes(hostile_inputs.BYTES)", 1, id="a blow-up"),
+    ],
+)
+def test_what_needs_too_much_is_ended_and_named(code, end):
+    planted = f"lambda: exec({code!r})"
+    played = _played("-c", f"import hostile_inputs; hostile_inputs.play({{'planted': {planted}}}, seconds=1)")
+
+    assert (played.stdout, played.returncode) == ("planted\n", end)
