@@ -43,7 +43,8 @@ def retention(vault: Vault, action: str, *options: str) -> int:
     return main(["retention", action, str(vault.url), *options])
 
 
-def test_a_plan_tells_every_backup_and_why(vault: Vault, capsys: Capture) -> None:
+def test_a_plan_tells_every_backup_and_why(vault: Vault, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     assert retention(vault, "plan", "--keep-last", "1") == 0
     out = capsys.readouterr().out
     assert "xray/acme: 1 kept, 2 to expire" in out

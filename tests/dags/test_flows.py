@@ -134,7 +134,7 @@ def test_a_dag_scheduled_on_an_account_is_queued_by_the_backup_of_that_account(r
 
     run_dag("tests", "follows_globex")  # makes the scheduler know the DAG and its asset
     with create_session() as session:
-        session.execute(update(DagModel).values(is_paused=False))
+        session.execute(update(DagModel).where(DagModel.dag_id == "follows_globex").values(is_paused=False))
         session.execute(delete(AssetDagRunQueue))
     activate_assets()
 
