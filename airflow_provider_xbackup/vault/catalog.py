@@ -181,7 +181,7 @@ class Catalog:
     def folders(self) -> dict[BackupPath, Collection[str]]:
         """List the folders that hold a manifest, with the names of all they hold.
 
-        They are all in memory, and only they: a hundred thousand take some 60 MB.
+        They are all in memory, and only they: a hundred thousand take about 40 MB.
 
         :raises VaultError: when the store does not answer
         """
