@@ -25,6 +25,7 @@ test-live: $(READY)  ## the tests that kill and restart parts of a whole Airflow
 	$(BIN)/python -m pytest -m live tests/live
 
 faults: $(READY)  ## every fault of docs/reliability.md, and what came of it
+	@scripts/system-packages.sh age zstd awscli || echo "Some faults of restores cannot be tried without them."
 	@$(BIN)/python scripts/faults.py
 
 bench-catalog: $(READY)  ## what commands take on vaults of up to 100,000 backups, as a table

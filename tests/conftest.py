@@ -6,6 +6,7 @@ import atexit
 import json
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -32,6 +33,10 @@ os.environ.update(
     ),
 )
 atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
+
+# A shell that runs the tests in the background lets them, and all they start, ignore Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The long profile is for hunting: pytest --hypothesis-profile=long
 hypothesis.settings.register_profile("default", max_examples=200, deadline=None)
