@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from live_deployment import Deployment, wait_for
+from live_deployment import Deployment
 from live_flows import Flows, Gate
+from processes import wait_for
 
 from airflow_provider_xbackup.simulator import Simulator, SimulatorSettings
 from airflow_provider_xbackup.vault import Vault
@@ -35,7 +36,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report = outcome.get_result()
     airflow = item.session.stash.get(_AIRFLOW, None)
     if report.failed and airflow is not None and HERE in item.path.parents:
-        report.sections.extend(airflow.last_words())
+        report.sections.extend(airflow.api.last_words())
 
 
 @pytest.fixture(scope="session")
@@ -53,11 +54,11 @@ def deployment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 @pytest.fixture
 def airflow(deployment: Deployment) -> Iterator[Deployment]:
     """The Airflow that all tests share; what a test leaves running in it is ended."""
-    deployment.runs.clear()
+    deployment.api.runs.clear()
     yield deployment
-    for run in deployment.runs:
+    for run in deployment.api.runs:
         run.end()
-    wait_for("free workers", lambda: not deployment.call("GET", "/pools/default_pool")["occupied_slots"])
+    wait_for("free workers", lambda: not deployment.api.pool()["occupied_slots"])
 
 
 @pytest.fixture
@@ -87,4 +88,4 @@ def gate(tmp_path: Path) -> Iterator[Gate]:
 
 @pytest.fixture
 def flows(airflow: Deployment, sim: Simulator, vault: Vault, gate: Gate) -> Flows:
-    return Flows(airflow, sim, vault, gate, f"acme{secrets.token_hex(3)}")
+    return Flows(airflow.api, sim, vault, gate, f"acme{secrets.token_hex(3)}")

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from live_deployment import Deployment, Run, wait_for
+from airflow_api import AirflowApi, Run
+from processes import wait_for
 
 from airflow_provider_xbackup.simulator import Simulator
 from airflow_provider_xbackup.vault import Vault
@@ -43,7 +44,7 @@ class Gate:
 class Flows:
     """Starts flows against the test's own simulator, vault and connections."""
 
-    airflow: Deployment
+    airflow: AirflowApi
     sim: Simulator
     vault: Vault
     gate: Gate
@@ -73,9 +74,7 @@ class Flows:
 
     def pooled(self, *clients: str) -> Run:
         """Run flows of several tenants whose sensors and transfers share a pool of one slot, deferred or not."""
-        pool = {"name": "one_slot", "slots": 1, "include_deferred": True}
-        action = {"action": "create", "action_on_existence": "overwrite", "entities": [pool]}
-        self.airflow.call("PATCH", "/pools", {"actions": [action]})
+        self.airflow.set_pool("one_slot", slots=1, include_deferred=True)
         tenants = [{"account": client, "xray_conn_id": self.xray(client)} for client in clients]
         return self._run("pooled", tenants=tenants)
 

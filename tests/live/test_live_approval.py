@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from live_deployment import Deployment, Run, wait_for
+from airflow_api import AirflowApi, Run
 from live_flows import Flows
+from processes import wait_for
 
 from airflow_provider_xbackup.cli.main import main
 from airflow_provider_xbackup.simulator import Simulator
@@ -15,11 +16,11 @@ from airflow_provider_xbackup.vault import Vault
 KEYS = {"account_api_key": "demo-account", "bot_api_key": "welcome-key", "bot_api_secret": "welcome-secret"}
 
 
-def ask(flows: Flows, airflow: Deployment, sim: Simulator, vault: Vault) -> Run:
+def ask(flows: Flows, sim: Simulator, vault: Vault) -> Run:
     """Back the bot up, verify it, and start its restore, up to the question."""
     assert flows.bot().wait_for_end() == "success"
     assert main(["verify", str(vault.url), "latest", "--service", "xenioo", "--account", flows.name]) == 0
-    connection = f"{flows.name}_keys"
+    airflow, connection = flows.airflow, f"{flows.name}_keys"
     airflow.connect(connection, conn_type="xenioo", host=sim.xenioo_url("welcome"), extra=json.dumps(KEYS))
     airflow.set_text_variable("xbackup_vault", str(vault.url))
     run = airflow.run(
@@ -31,40 +32,40 @@ def ask(flows: Flows, airflow: Deployment, sim: Simulator, vault: Vault) -> Run:
     return run
 
 
-def is_noticed(airflow: Deployment, run: Run) -> bool:
-    said = airflow.log_file("scheduler").read_text(errors="replace").splitlines()
+def is_noticed(airflow: AirflowApi, run: Run) -> bool:
+    said = airflow.processes.log_file("scheduler").read_text(errors="replace").splitlines()
     event = ("Received executor event", "task_id='approve'", run.run_id)
     return any(all(part in line for part in event) for line in said)
 
 
-def answer(airflow: Deployment, run: Run, option: str) -> None:
+def answer(run: Run, option: str) -> None:
     path = f"{run.path}/taskInstances/approve/-1/hitlDetails"
-    airflow.call("PATCH", path, {"chosen_options": [option], "params_input": {}})
+    run.airflow.call("PATCH", path, {"chosen_options": [option], "params_input": {}})
 
 
 def restored(sim: Simulator) -> list[Any]:
     return [bot for bot in sim._world.bots.all() if bot.token is None]
 
 
-def test_a_bot_is_restored_when_the_answer_is_yes(flows: Flows, airflow: Deployment, sim: Simulator, vault: Vault):
-    run = ask(flows, airflow, sim, vault)
+def test_a_bot_is_restored_when_the_answer_is_yes(flows: Flows, sim: Simulator, vault: Vault):
+    run = ask(flows, sim, vault)
     assert not restored(sim)
 
-    answer(airflow, run, "Approve")
+    answer(run, "Approve")
 
     assert run.wait_for_end() == "success"
     (bot,) = restored(sim)
     assert bot.content == sim._world.bots.find("welcome").content
     # Airflow shows the Variable without its secrets, and the log has none.
-    shown = json.dumps(airflow.call("GET", f"/variables/{flows.name}_restored_secret"))
+    shown = json.dumps(flows.airflow.call("GET", f"/variables/{flows.name}_restored_secret"))
     assert "bot_api_key" in shown or "***" in shown
     assert [key for key in (bot.api_key, bot.api_secret) if key in shown + run.log("restore")] == []
 
 
-def test_no_bot_is_made_when_the_answer_is_no(flows: Flows, airflow: Deployment, sim: Simulator, vault: Vault):
-    run = ask(flows, airflow, sim, vault)
+def test_no_bot_is_made_when_the_answer_is_no(flows: Flows, sim: Simulator, vault: Vault):
+    run = ask(flows, sim, vault)
 
-    answer(airflow, run, "Reject")
+    answer(run, "Reject")
 
     assert run.wait_for_end() == "success"
     assert run.states()["restore"] == "skipped"

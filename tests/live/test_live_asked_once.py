@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import psutil
 import pytest
-from live_deployment import Run, kill_all, wait_for
+from airflow_api import Run
 from live_flows import BOTS, TENANTS, Flows, Gate, accepted, objects, whole_backups
+from processes import kill_all, wait_for
 
 from airflow_provider_xbackup.simulator import Simulator
 from airflow_provider_xbackup.vault import Vault

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from live_deployment import Deployment, is_alive, kill_all, wait_for
+from live_deployment import Deployment
 from live_flows import Flows, Gate, connections_to, objects, whole_backups
+from processes import is_alive, kill_all, wait_for
 
 from airflow_provider_xbackup.simulator import Simulator
 from airflow_provider_xbackup.vault import Vault

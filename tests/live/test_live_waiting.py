@@ -6,8 +6,9 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from live_deployment import Deployment, Run, is_alive, wait_for
+from live_deployment import Deployment
 from live_flows import Flows, accepted, whole_backups
+from processes import is_alive, wait_for
 
 from airflow_provider_xbackup.simulator import Simulator
 from airflow_provider_xbackup.vault import Vault
@@ -23,7 +24,7 @@ def test_a_deferred_sensor_goes_on_when_the_triggerer_was_killed_and_started_aga
     run.wait_for_task("wait", "deferred")
     wait_for("a question of the trigger", lambda: len(sim.journal.entries("/status")) > 1)
 
-    airflow.kill("triggerer")
+    airflow.processes.kill("triggerer")
     sim.journal.clear()
     airflow.start("triggerer")
     wait_for("a question of the next triggerer", lambda: sim.journal.entries("/status"))
@@ -89,14 +90,15 @@ def test_a_tenant_in_its_cooldown_leaves_the_one_slot_of_a_pool_to_the_transfer_
     sim.add_fault(action="stall", path="/_storage/", after_bytes=0, seconds=20)
     with _cooldown_of_a_deferral(sim):
         run = flows.pooled("demo-client", "globex-client")
-        create = [_at(run, "xray_backup.create", 0, "deferred"), _at(run, "xray_backup.create", 1, "success")]
-        store = _at(run, "xray_backup.store", 1, "running")
+        first = run.wait_for_task("xray_backup.create", "deferred", 0)
+        second = run.wait_for_task("xray_backup.create", "success", 1)
+        store = run.wait_for_task("xray_backup.store", "running", 1)
 
-        assert [task["pool"] for task in (*create, store)] == ["default_pool", "default_pool", "one_slot"]
-        assert airflow.call("GET", "/pools/one_slot")["running_slots"] == 1
-        assert _at(run, "xray_backup.create", 0, "deferred")
-        _at(run, "xray_backup.store", 1, "success")
-        assert _at(run, "xray_backup.create", 0, "deferred")
+        assert [task["pool"] for task in (first, second, store)] == ["default_pool", "default_pool", "one_slot"]
+        assert airflow.api.pool("one_slot")["running_slots"] == 1
+        assert run.wait_for_task("xray_backup.create", "deferred", 0)
+        run.wait_for_task("xray_backup.store", "success", 1)
+        assert run.wait_for_task("xray_backup.create", "deferred", 0)
 
     assert run.wait_for_end() == "success"
     assert len(whole_backups(vault)) == 2
@@ -116,17 +118,6 @@ def test_a_bot_waits_for_its_hour_without_a_worker_and_is_then_backed_up(
     assert len(whole_backups(vault)) == 2
 
 
-def _at(run: Run, task_id: str, map_index: int, state: str) -> dict[str, Any]:
-    """Wait for a state of a mapped task."""
-
-    def look() -> dict[str, Any] | None:
-        wanted = (task_id, map_index, state)
-        found = [task for task in run.tasks() if (task["task_id"], task["map_index"], task["state"]) == wanted]
-        return found[0] if found else None
-
-    return wait_for(f"task {task_id} [{map_index}] of {run} to be {state}", look)
-
-
 @contextlib.contextmanager
 def _cooldown_of_a_deferral(sim: Simulator) -> Iterator[None]:
     """Let the service's time stand still, so that however slow Airflow is, it meets the cooldown."""
@@ -138,5 +129,5 @@ def _cooldown_of_a_deferral(sim: Simulator) -> Iterator[None]:
 
 def _assert_deferred_without_a_worker(airflow: Deployment, task: dict[str, Any]) -> None:
     wait_for("the end of the process", lambda: not is_alive(task["pid"]))
-    pool = airflow.call("GET", "/pools/default_pool")
+    pool = airflow.api.pool()
     assert (pool["running_slots"], pool["deferred_slots"]) == (0, 1)
