@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import SplitResult, quote, urlunsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
 
 from airflow.providers.common.compat.sdk import Asset, AssetAlias
 
@@ -28,6 +28,17 @@ def backup_alias(service: str) -> AssetAlias:
     :param service: ``xray`` or ``xenioo``
     """
     return AssetAlias(name=f"{SCHEME}-{service}", group=SCHEME)
+
+
+def account_of(uri: str) -> tuple[str, str]:
+    """Tell whose backups an asset stands for, for example that of an event which a DAG run follows.
+
+    :param uri: what :func:`backup_asset` made
+    :return: the service and the account's name
+    :raises ValueError: when it does not name a service and an account
+    """
+    parts = check_uri(urlsplit(uri))
+    return parts.netloc, unquote(parts.path.removeprefix("/"))
 
 
 def check_uri(uri: SplitResult) -> SplitResult:

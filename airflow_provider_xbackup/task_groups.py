@@ -15,24 +15,25 @@ Map whole groups, never three mapped operators: those would make every account w
 ``pool``, ``deferrable``, ``poke_interval`` and ``timeout`` are the same for all accounts: give them with
 ``.partial()``. An argument that stands in one row stands in all of them, and an account has one row. Rows that
 come from a task (``expand_kwargs(rows())``) hold every argument that is neither given with ``.partial()`` nor one
-of these four.
+of these four; :func:`rows_for` completes them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import task_group
 
 from airflow_provider_xbackup.assets import backup_alias, backup_asset
+from airflow_provider_xbackup.exceptions import XBackupFailError
 from airflow_provider_xbackup.hooks.xenioo import XeniooHook
 from airflow_provider_xbackup.hooks.xray import XrayHook
 from airflow_provider_xbackup.operators.xray import XrayCreateBackupOperator
 from airflow_provider_xbackup.sensors.xray import XrayBackupSensor
 from airflow_provider_xbackup.tasks.arguments import is_literal
-from airflow_provider_xbackup.tasks.mapping import one_row_an_account, with_defaults
+from airflow_provider_xbackup.tasks.mapping import complete_rows, one_row_an_account, with_defaults
 from airflow_provider_xbackup.transfers.xenioo_to_object_storage import XeniooToObjectStorageOperator
 from airflow_provider_xbackup.transfers.xray_to_object_storage import XrayToObjectStorageOperator
 
@@ -137,6 +138,29 @@ def xenioo_backup(
         outlets=[_outlet("xenioo", account, xenioo_conn_id)],
         **_given(pool=pool),
     )
+
+
+def rows_for(group: Any, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Check the rows that a task has read somewhere, such as an Airflow Variable, and fill in what they leave out.
+
+    .. code-block:: python
+
+        @task
+        def bots():
+            return rows_for(xenioo_backup, Variable.get("xbackup_bots", deserialize_json=True))
+
+        xenioo_backup.partial(vault="s3://backups@acme-backups/bots").expand_kwargs(bots())
+
+    :param group: :func:`xray_backup` or :func:`xenioo_backup`
+    :param rows: arguments of the group, a row an account
+    :return: the rows, complete; what is given with ``.partial()`` counts where both say something
+    :raises XBackupFailError: when there is no row, a row has what is no argument or the same for all accounts, or
+        an account has two rows
+    """
+    try:
+        return complete_rows(group.function, rows)
+    except ValueError as error:
+        raise XBackupFailError(f"{error} Correct the list, then clear this task.") from None
 
 
 def _outlet(service: str, account: str | None, conn_id: str) -> Asset | AssetAlias:

@@ -8,7 +8,7 @@ safe in the vault.
 
 1. Create a connection of type *Xenioo* for every bot: its service endpoint as host, and its token or its keys.
 2. Set the Airflow Variable `xbackup_vault`, for example `s3://my_aws_conn@my-bucket/backups`.
-3. Name the bots below: account in the vault, and connection.
+3. Name the bots, below or as JSON in the Variable `xbackup_bots`: account in the vault, and connection.
 
 **Good to know**
 
@@ -19,18 +19,19 @@ safe in the vault.
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pendulum
-from airflow.sdk import dag
+from airflow.sdk import Variable, dag, task
 
-from airflow_provider_xbackup.task_groups import xenioo_backup
+from airflow_provider_xbackup.task_groups import rows_for, xenioo_backup
 
-BOTS = {
-    "welcome": "xenioo_welcome",
-    "support": "xenioo_support",
-    "sales": "xenioo_sales",
-}
-"""Name of the bot in the vault, and the id of its connection."""
+BOTS = [
+    {"account": "welcome", "xenioo_conn_id": "xenioo_welcome"},
+    {"account": "support", "xenioo_conn_id": "xenioo_support"},
+    {"account": "sales", "xenioo_conn_id": "xenioo_sales"},
+]
+"""A row a bot; it may hold any argument of `xenioo_backup`. The Variable `xbackup_bots` takes its place."""
 
 
 @dag(
@@ -44,9 +45,12 @@ BOTS = {
 )
 def xenioo_nightly_backup() -> None:
     """Take and store the backup of every bot."""
-    xenioo_backup.partial(vault="{{ var.value.xbackup_vault }}").expand_kwargs(
-        [{"account": account, "xenioo_conn_id": conn_id} for account, conn_id in BOTS.items()]
-    )
+
+    @task
+    def bots() -> list[dict[str, Any]]:
+        return rows_for(xenioo_backup, Variable.get("xbackup_bots", default=BOTS, deserialize_json=True))
+
+    xenioo_backup.partial(vault="{{ var.value.xbackup_vault }}").expand_kwargs(bots())
 
 
 xenioo_nightly_backup()

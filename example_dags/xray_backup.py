@@ -1,32 +1,37 @@
 """
-### Back up an Xray Cloud tenant every night
+### Back up Xray Cloud tenants every night
 
-Asks Xray for a full backup of two projects with their attachments, waits until it is made, and streams both
-files into the vault, checked on the way. With `deferrable=True`, or Airflow's `[operators] default_deferrable`,
-the wait happens in the triggerer and holds no worker.
+Every tenant is a mapped copy of the same flow: ask Xray for a full backup with attachments, wait until it is made,
+and stream both files into the vault, checked on the way. With `deferrable=True`, or Airflow's
+`[operators] default_deferrable`, the wait happens in the triggerer and holds no worker.
 
 **Before it runs**
 
-1. Create the connection `xray_default` of type *Xray Cloud* (client id, client secret).
+1. Create a connection of type *Xray Cloud* (client id, client secret) for every tenant, such as `xray_default`.
 2. Set the Airflow Variable `xbackup_vault`, for example `s3://my_aws_conn@my-bucket/backups`.
-3. Put the ids of your Jira projects below, or leave `project_ids` out to back up all of them.
+3. Name the tenants, below or as JSON in the Variable `xbackup_tenants`: account in the vault, connection, and the
+   ids of the Jira projects. Leave `project_ids` out to back up all of them.
 
 **Good to know**
 
 - Xray makes one backup in six hours for a tenant. Met by that limit, the first task waits for the instant the
   server names, without holding a worker.
-- A tenant has one backup file: put all its projects into one call.
-- The DAG updates the asset `xbackup://xray/acme`; schedule other DAGs on it.
+- A tenant has one backup file: put all its projects into one row.
+- Each tenant updates its own asset, `xbackup://xray/acme` and so on; schedule other DAGs on it.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pendulum
-from airflow.sdk import dag
+from airflow.sdk import Variable, dag, task
 
-from airflow_provider_xbackup.task_groups import xray_backup
+from airflow_provider_xbackup.task_groups import rows_for, xray_backup
+
+TENANTS = [{"account": "acme", "xray_conn_id": "xray_default", "project_ids": ["10042", "10077"]}]
+"""A row a tenant; it may hold any argument of `xray_backup`. The Variable `xbackup_tenants` takes its place."""
 
 
 @dag(
@@ -39,13 +44,13 @@ from airflow_provider_xbackup.task_groups import xray_backup
     doc_md=__doc__,
 )
 def xray_nightly_backup() -> None:
-    """Ask for the backup, wait for it, store it."""
-    xray_backup(
-        vault="{{ var.value.xbackup_vault }}",
-        account="acme",
-        project_ids=["10042", "10077"],
-        with_attachments=True,
-    )
+    """Ask for the backup of every tenant, wait for it, store it."""
+
+    @task
+    def tenants() -> list[dict[str, Any]]:
+        return rows_for(xray_backup, Variable.get("xbackup_tenants", default=TENANTS, deserialize_json=True))
+
+    xray_backup.partial(vault="{{ var.value.xbackup_vault }}", with_attachments=True).expand_kwargs(tenants())
 
 
 xray_nightly_backup()

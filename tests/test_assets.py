@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from airflow_provider_xbackup.assets import backup_alias, backup_asset, check_uri
+from airflow_provider_xbackup.assets import account_of, backup_alias, backup_asset, check_uri
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,16 @@ from airflow_provider_xbackup.assets import backup_alias, backup_asset, check_ur
 )
 def test_the_asset_of_an_account_has_its_uri(service: str, account: str, uri: str):
     assert backup_asset(service, account).uri == uri
+
+
+@pytest.mark.parametrize("account", ["acme", "Acme GmbH", "a@b:c", "bücher", "a%20b"])
+def test_an_asset_tells_its_account(account: str):
+    assert account_of(backup_asset("xenioo", account).uri) == ("xenioo", account)
+
+
+def test_the_asset_of_another_provider_tells_no_account():
+    with pytest.raises(ValueError, match="xbackup://<service>/<account>"):
+        account_of("s3://bucket/key")
 
 
 def test_two_accounts_never_share_an_asset():

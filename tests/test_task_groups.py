@@ -7,7 +7,7 @@ import pytest
 from airflow.sdk import DAG, Asset, AssetAlias, task
 
 from airflow_provider_xbackup.exceptions import XBackupFailError
-from airflow_provider_xbackup.task_groups import xenioo_backup, xray_backup
+from airflow_provider_xbackup.task_groups import rows_for, xenioo_backup, xray_backup
 from airflow_provider_xbackup.tasks.arguments import is_literal
 
 VAULT = "file:///srv/backups"
@@ -307,3 +307,48 @@ def test_rows_that_are_not_known_to_be_of_one_account_pass(dag: DAG, rows: Any):
 def test_one_account_may_be_a_tenant_and_a_bot(dag: DAG):
     xray_backup.partial(vault=VAULT).expand_kwargs([{"account": "acme"}])
     xenioo_backup.partial(vault=VAULT).expand_kwargs([{"account": "acme"}])
+
+
+@pytest.mark.parametrize(
+    ("flow", "row", "complete"),
+    [
+        pytest.param(
+            xray_backup,
+            {"account": "acme", "project_ids": ["1"]},
+            {
+                "account": "acme",
+                "project_ids": ["1"],
+                "modified_since": None,
+                "with_attachments": False,
+                "on_cooldown": "wait",
+                "encrypt_to": None,
+                "xray_conn_id": "xray_default",
+            },
+            id="xray",
+        ),
+        pytest.param(
+            xenioo_backup,
+            {"xenioo_conn_id": "welcome"},
+            {"account": None, "on_cooldown": "wait", "encrypt_to": None, "xenioo_conn_id": "welcome"},
+            id="xenioo",
+        ),
+    ],
+)
+def test_rows_that_a_task_has_read_get_the_defaults_of_what_they_leave_out(flow: Any, row: Any, complete: Any):
+    assert rows_for(flow, [row]) == [complete]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        pytest.param([], "nothing would be backed up", id="no rows"),
+        pytest.param(["acme"], "list of objects", id="names instead of rows"),
+        pytest.param([{"account": "a"}, {"encrypt": "age1"}], "Row 2 .*'encrypt'", id="a misspelt argument"),
+        pytest.param([{"account": "a", "pool": "p"}], "pool is the same for all", id="what is not mapped"),
+        pytest.param([{"account": "a"}, {"account": "a"}], "Rows 1 and 2 .*'a'", id="an account twice"),
+        pytest.param([{}, {"account": "xray_default"}], "Rows 1 and 2 .*'xray_default'", id="a connection's name"),
+    ],
+)
+def test_rows_that_a_task_has_read_and_that_cannot_be_meant_fail_it_without_retries(rows: Any, words: str):
+    with pytest.raises(XBackupFailError, match=words):
+        rows_for(xray_backup, rows)

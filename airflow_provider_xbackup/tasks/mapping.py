@@ -13,6 +13,9 @@ from airflow_provider_xbackup.tasks.arguments import is_literal
 P = ParamSpec("P")
 R = TypeVar("R")
 
+# What the decorators tell of a function, for the rows that a task reads.
+_NEVER_MAPPED, _CONN_ID = "never_mapped", "conn_id"
+
 
 def with_defaults(*never_mapped: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let a task group's function be mapped with ``expand_kwargs`` over rows that leave arguments out.
@@ -37,9 +40,10 @@ def with_defaults(*never_mapped: str) -> Callable[[Callable[P, R]], Callable[P, 
                     kwargs[name] = defaults[name]
             for name in never_mapped:
                 if not is_literal(kwargs.get(name)):
-                    raise ValueError(f"{name} is the same for all accounts: give it with .partial({name}=…).")
+                    raise ValueError(_same_for_all(name))
             return group(*args, **kwargs)
 
+        vars(call)[_NEVER_MAPPED] = never_mapped
         return call
 
     return decorate
@@ -61,23 +65,66 @@ def one_row_an_account(conn_id: str) -> Callable[[Callable[P, R]], Callable[P, R
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             given = signature.bind(*args, **kwargs)
             given.apply_defaults()
-            seen: dict[object, int] = {}
-            for number, row in enumerate(_known_rows(given.arguments.values()), 1):
-                name = _in_row(given.arguments["account"], row) or _in_row(given.arguments[conn_id], row)
-                if not isinstance(name, str) or not is_literal(name):
-                    continue
-                if name in seen:
-                    raise ValueError(
-                        f"Rows {seen[name]} and {number} of the map are both for the account {name!r}, which has "
-                        "one backup at a time: the second row would be refused, or replace the first one's file. "
-                        "Put everything of an account into one row."
-                    )
-                seen[name] = number
+            _check_accounts(
+                _in_row(given.arguments["account"], row) or _in_row(given.arguments[conn_id], row)
+                for row in _known_rows(given.arguments.values())
+            )
             return group(*args, **kwargs)
 
+        vars(call)[_CONN_ID] = conn_id
         return call
 
     return decorate
+
+
+def complete_rows(group: Callable[..., Any], rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Check rows that a task has read, and fill in what they leave out.
+
+    :param group: a task group's function, with both decorators of this module
+    :param rows: arguments of the function, a row an account
+    :return: the rows, each with every argument that can be mapped and has a default
+    :raises ValueError: when there is no row, one is no mapping or has a key that cannot be mapped, or an account
+        has two
+    """
+    parameters = inspect.signature(group).parameters
+    never_mapped, conn_id = vars(group)[_NEVER_MAPPED], vars(group)[_CONN_ID]
+    given = list(rows)
+    if not all(isinstance(row, Mapping) for row in given):
+        raise ValueError("A row of the map is no object: rows are written as a list of objects with arguments.")
+    _check_keys(given, known=parameters.keys())
+    for name in never_mapped:
+        if any(name in row for row in given):
+            raise ValueError(_same_for_all(name))
+    defaults = {
+        name: each.default
+        for name, each in parameters.items()
+        if each.default is not each.empty and name not in never_mapped
+    }
+    complete = [{**defaults, **row} for row in given]
+    _check_accounts(row["account"] or row[conn_id] for row in complete)
+    return complete
+
+
+def _check_accounts(names: Iterable[object]) -> None:
+    """Refuse a second row for an account.
+
+    :param names: the account of each row; what is not known yet is no text
+    """
+    seen: dict[object, int] = {}
+    for number, name in enumerate(names, 1):
+        if not isinstance(name, str) or not is_literal(name):
+            continue
+        if name in seen:
+            raise ValueError(
+                f"Rows {seen[name]} and {number} of the map are both for the account {name!r}, which has "
+                "one backup at a time: the second row would be refused, or replace the first one's file. "
+                "Put everything of an account into one row."
+            )
+        seen[name] = number
+
+
+def _same_for_all(name: str) -> str:
+    return f"{name} is the same for all accounts: give it with .partial({name}=…)."
 
 
 def _known_rows(arguments: Iterable[object]) -> Iterator[Mapping[str, Any] | None]:
@@ -112,17 +159,20 @@ def _check_rows(arguments: Iterable[object], *, known: Collection[str]) -> None:
     """
     for argument in arguments:
         rows = getattr(getattr(argument, "_input", None), "value", None)
-        if not isinstance(rows, Sequence):
-            continue
-        if not rows:
-            raise ValueError("The list to map over is empty: nothing would be backed up.")
-        for number, row in enumerate(rows, 1):
-            unknown = sorted(row.keys() - set(known)) if isinstance(row, Mapping) else []
-            if unknown:
-                raise ValueError(
-                    f"Row {number} of the map has {unknown[0]!r}, which is no argument. "
-                    f"Known are {', '.join(sorted(known))}."
-                )
+        if isinstance(rows, Sequence):
+            _check_keys(rows, known=known)
+
+
+def _check_keys(rows: Sequence[object], *, known: Collection[str]) -> None:
+    if not rows:
+        raise ValueError("The list to map over is empty: nothing would be backed up.")
+    for number, row in enumerate(rows, 1):
+        unknown = sorted(row.keys() - set(known)) if isinstance(row, Mapping) else []
+        if unknown:
+            raise ValueError(
+                f"Row {number} of the map has {unknown[0]!r}, which is no argument. "
+                f"Known are {', '.join(sorted(known))}."
+            )
 
 
 def _is_in_no_row(argument: object, *, never_mapped: bool) -> bool:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ def states(run: Any) -> dict[str, set[str]]:
     return found
 
 
-def xcom(run: Any, task_id: str) -> Any:
-    (ti,) = [ti for ti in run.get_task_instances() if ti.task_id == task_id]
-    return ti.xcom_pull(task_ids=task_id)
+def xcom(run: Any, task_id: str, map_index: int) -> Any:
+    (ti,) = [ti for ti in run.get_task_instances() if (ti.task_id, ti.map_index) == (task_id, map_index)]
+    return ti.xcom_pull(task_ids=task_id, map_indexes=map_index)
 
 
 def activate_assets() -> None:
@@ -57,7 +58,7 @@ def test_the_transfer_returns_what_was_stored_and_where(run_dag, vault: Vault):
     run = run_dag("examples", "xray_nightly_backup")
 
     (backup,) = vault.backups()
-    assert xcom(run, "xray_backup.store") == {
+    assert xcom(run, "xray_backup.store", 0) == {
         "service": "xray",
         "account": "acme",
         "backup_id": backup.backup_id,
@@ -94,6 +95,33 @@ def test_a_mapped_bot_updates_the_asset_of_its_own_account(run_dag):
     assert {bot: len(asset_events(f"xbackup://xenioo/{bot}")) for bot in before} == {
         bot: count + 1 for bot, count in before.items()
     }
+
+
+def test_the_xray_example_backs_up_the_tenants_of_its_variable(
+    run_dag, vault: Vault, monkeypatch: pytest.MonkeyPatch
+):
+    tenants = [
+        {"account": "acme", "xray_conn_id": "xray_acme", "with_attachments": False},
+        {"account": "globex", "xray_conn_id": "xray_globex", "project_ids": ["10042"]},
+    ]
+    monkeypatch.setenv("AIRFLOW_VAR_XBACKUP_TENANTS", json.dumps(tenants))
+
+    run = run_dag("examples", "xray_nightly_backup")
+
+    assert run.state == "success"
+    scopes = {backup.manifest.account: backup.manifest.scope.project_ids for backup in vault.backups("xray")}
+    assert scopes == {"acme": None, "globex": ("10042",)}
+
+
+def test_the_xenioo_example_backs_up_the_bots_of_its_variable(
+    run_dag, vault: Vault, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("AIRFLOW_VAR_XBACKUP_BOTS", '[{"account": "help", "xenioo_conn_id": "xenioo_support"}]')
+
+    run = run_dag("examples", "xenioo_nightly_backup")
+
+    assert run.state == "success"
+    assert [backup.manifest.account for backup in vault.backups()] == ["help"]
 
 
 def test_whole_flows_are_mapped_over_tenants_and_deferred(run_dag, vault: Vault, simulator: Simulator):

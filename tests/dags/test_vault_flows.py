@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,11 +10,14 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_xbackup.assets import backup_asset
 from airflow_provider_xbackup.simulator import Simulator
 from airflow_provider_xbackup.vault import Vault
 from airflow_provider_xbackup.vault.checks import is_verified
 
 RunDag = Callable[..., Any]
+
+RETENTION = Path(__file__).resolve().parents[2] / "example_dags" / "retention.py"
 
 
 def states(run: Any) -> dict[str, str]:
@@ -58,7 +62,7 @@ def test_the_retention_example_verifies_the_newest_backup_and_expires_old_ones(
 
     run = run_dag("examples", "xbackup_retention")
 
-    assert states(run) == {"verify": "success", "expire": "success"}
+    assert states(run) == {"accounts": "success", "verify": "success", "expire": "success"}
     assert is_verified(vault.store, next(iter(vault.backups("xray", "acme"))))
     assert expired(vault) == [second]
 
@@ -71,11 +75,31 @@ def test_the_retention_example_expires_nothing_where_the_newest_backup_is_damage
 
     run = run_dag("examples", "xbackup_retention")
 
-    assert states(run) == {"verify": "failed", "expire": "upstream_failed"}
+    assert states(run) == {"accounts": "success", "verify": "failed", "expire": "upstream_failed"}
     assert expired(vault) == []
 
 
-def test_the_retention_example_is_queued_by_the_backup_of_its_account(run_dag: RunDag, simulator: Simulator):
+def test_the_retention_example_looks_after_the_accounts_whose_backups_it_follows():
+    example = runpy.run_path(str(RETENTION))["xbackup_retention"]()
+    accounts = example.get_task("accounts").python_callable
+
+    events = {backup_asset(service, "Büro 1"): [] for service in ("xray", "xenioo")}
+
+    assert accounts(events) == [
+        {"service": "xenioo", "account": "Büro 1"},
+        {"service": "xray", "account": "Büro 1"},
+    ]
+    assert accounts({}) == [{"service": "xray", "account": "acme"}]
+
+
+@pytest.mark.parametrize(
+    "backup",
+    [
+        pytest.param("xray_incremental_backup", id="of an account it names"),
+        pytest.param("xenioo_nightly_backup", id="of mapped accounts"),
+    ],
+)
+def test_the_retention_example_is_queued_by_a_backup(run_dag: RunDag, simulator: Simulator, backup: str):
     simulator.settings.xray.cooldown_seconds = 0
     from airflow.models.asset import AssetActive, AssetDagRunQueue, AssetModel
     from airflow.models.dag import DagModel
@@ -90,7 +114,7 @@ def test_the_retention_example_is_queued_by_the_backup_of_its_account(run_dag: R
         for asset in session.scalars(select(AssetModel)):
             session.merge(AssetActive(name=asset.name, uri=asset.uri))
 
-    run_dag("examples", "xray_incremental_backup")
+    run_dag("examples", backup)
 
     with create_session() as session:
         queued = {entry.target_dag_id for entry in session.scalars(select(AssetDagRunQueue))}
