@@ -57,8 +57,8 @@ def xbackup_retention() -> None:
     """Verify, then expire, account by account."""
 
     @task
-    def accounts(triggering_asset_events: Any = None) -> list[dict[str, str]]:
-        new = {account_of(asset.uri) for asset in triggering_asset_events or ()}
+    def accounts(triggering_asset_events: Any) -> list[dict[str, str]]:
+        new = {account_of(event.asset.uri) for events in triggering_asset_events.values() for event in events}
         return [{"service": service, "account": account} for service, account in sorted(new or ACCOUNTS)]
 
     @task_group(prefix_group_id=False)

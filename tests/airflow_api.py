@@ -78,9 +78,9 @@ class Run:
             body["task_ids"] = task_ids
         self.airflow.call("POST", f"/dags/{self.dag_id}/clearTaskInstances", body)
 
-    def mark_failed(self, task_id: str) -> None:
+    def mark_failed(self, task_id: str, map_index: int = -1) -> None:
         """Say that a task failed, as a person does in the UI."""
-        self.airflow.call("PATCH", f"{self.path}/taskInstances/{task_id}", {"new_state": "failed"})
+        self.airflow.call("PATCH", f"{self.path}/taskInstances/{task_id}/{map_index}", {"new_state": "failed"})
 
     def end(self) -> None:
         """End what still runs."""
@@ -125,6 +125,20 @@ class AirflowApi:
             return {dag["dag_id"] for dag in self.call("GET", "/dags")["dags"]} >= set(dag_ids)
 
         wait_for("the DAGs", look, 300)
+
+    def pause(self, dag_id: str, paused: bool = True) -> None:
+        """Pause a DAG, or let it run."""
+        self.call("PATCH", f"/dags/{dag_id}", {"is_paused": paused})
+
+    def all_runs(self, dag_id: str) -> list[Run]:
+        """Return the runs of a DAG, whoever started them."""
+        found = self.call("GET", f"/dags/{dag_id}/dagRuns?limit=100")["dag_runs"]
+        return [Run(self, dag_id, each["dag_run_id"]) for each in found]
+
+    def unfinished_runs(self) -> list[Run]:
+        """Return the runs of all DAGs that are not over."""
+        found = self.call("GET", "/dags/~/dagRuns?state=queued&state=running")["dag_runs"]
+        return [Run(self, each["dag_id"], each["dag_run_id"]) for each in found]
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """Call the API."""

@@ -9,7 +9,7 @@ A test says which row it belongs to and which column, with marks on itself or on
 All tests of a row and a column make one cell: ``failed`` when one of them did, else ``passed`` when one of them
 did, else ``n/a``. Why something was skipped becomes a footnote. ``pytest --outcome-table FILE`` writes the table,
 rows and columns in the order of the tests. What a reader has to know besides, such as versions, a test tells to
-the fixture ``outcome_fact``.
+the fixture ``outcome_fact``; what it counted, in a column of its own before the others, to ``outcome_figure``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 
-_CELL, _FACT = "outcome-cell", "outcome-fact"
+_CELL, _FACT, _FIGURE = "outcome-cell", "outcome-fact", "outcome-figure"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,6 +53,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def outcome_fact(record_property: Callable[[str, object], None]) -> Callable[[str, str], None]:
     """Tell a fact about the run by its name, such as the version of a server."""
     return lambda name, value: record_property(_FACT, [name, value])
+
+
+@pytest.fixture
+def outcome_figure(record_property: Callable[[str, object], None]) -> Callable[[str, str], None]:
+    """Tell what the test counted, such as "3 of 3", for a column of its row."""
+    return lambda column, text: record_property(_FIGURE, [column, text])
 
 
 @dataclass
@@ -94,6 +100,7 @@ class OutcomeTable:
         self._cells: dict[tuple[str, str], Cell] = {}
         self._rows: dict[str, int] = {}
         self._columns: dict[str, int] = {}
+        self._figures: dict[str, dict[str, str]] = {}
         self._facts: dict[str, str] = {}
         self._tests: set[str] = set()
 
@@ -106,6 +113,8 @@ class OutcomeTable:
             self._rows[row], self._columns[column] = row_rank, column_rank
             self._cells.setdefault((row, column), Cell()).add(report)
             self._tests.add(report.nodeid)
+            for name, text in told.get(_FIGURE, ()):
+                self._figures.setdefault(name, {})[row] = text
 
     def pytest_sessionfinish(self) -> None:
         if self._cells:
@@ -122,11 +131,12 @@ class OutcomeTable:
         yield "<!-- Written by the tests with --outcome-table, not by hand. -->"
         yield f"{len(self._tests)} tests on {day}: {', '.join(' '.join(fact) for fact in versions.items())}."
         yield ""
-        yield _line("", *columns)
-        yield _line("---", *("---" for _ in columns))
+        yield _line("", *self._figures, *columns)
+        yield _line("---", *("---" for _ in (*self._figures, *columns)))
         notes: dict[str, int] = {}
         for row in sorted(self._rows, key=self._rows.__getitem__):
-            yield _line(row, *(self._word(row, column, notes) for column in columns))
+            figures = (counted.get(row, "") for counted in self._figures.values())
+            yield _line(row, *figures, *(self._word(row, column, notes) for column in columns))
         yield ""
         yield from (f"[^{self._label(number)}]: {reason}" for reason, number in notes.items())
 

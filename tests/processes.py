@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -99,6 +99,21 @@ class Processes:
         """Kill a process and all its children at once, as the end of its machine would."""
         kill_all(self.pids(name))
         self._running.pop(name).wait()
+
+    @contextlib.contextmanager
+    def frozen(self, *names: str) -> Iterator[None]:
+        """Let processes, not their children, do nothing while the block runs."""
+        for name in names:
+            self._running[name].send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for name in names:
+                self._running[name].send_signal(signal.SIGCONT)
+
+    def runs(self, name: str) -> bool:
+        """Tell whether a process was started and has not ended."""
+        return name in self._running and self._running[name].poll() is None
 
     def pids(self, name: str) -> set[int]:
         """Return a process and all its children."""

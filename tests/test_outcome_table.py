@@ -82,6 +82,37 @@ def test_cells_rows_and_columns_come_from_the_run(pytester: pytest.Pytester, wor
     ]
 
 
+def test_what_tests_counted_stands_before_the_outcomes(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("""
+        import pytest
+
+        @pytest.mark.column("Outcome")
+        @pytest.mark.parametrize("arrived", [
+            pytest.param(3, marks=pytest.mark.row("worker killed")),
+            pytest.param(2, marks=pytest.mark.row("disk full")),
+        ])
+        def test_faults(arrived, outcome_figure):
+            outcome_figure("Arrived", f"{arrived} of 3")
+            assert arrived == 3
+
+        @pytest.mark.row("no fault")
+        @pytest.mark.column("Outcome")
+        def test_no_fault():
+            pass
+    """)
+
+    pytester.run(sys.executable, "-m", "pytest", "-p", "outcome_table", "--outcome-table", "table.md")
+
+    assert (pytester.path / "table.md").read_text().splitlines()[3:] == [
+        "|  | Arrived | Outcome |",
+        "| --- | --- | --- |",
+        "| worker killed | 3 of 3 | passed |",
+        "| disk full | 2 of 3 | failed |",
+        "| no fault |  | passed |",
+        "",
+    ]
+
+
 def test_nothing_is_written_unless_a_file_is_named(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(TESTS)
 

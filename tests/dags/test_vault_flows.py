@@ -6,11 +6,13 @@ import runpy
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk.execution_time.context import TriggeringAssetEventsAccessor
 
-from airflow_provider_xbackup.assets import backup_asset
+from airflow_provider_xbackup.assets import backup_alias, backup_asset
 from airflow_provider_xbackup.simulator import Simulator
 from airflow_provider_xbackup.vault import Vault
 from airflow_provider_xbackup.vault.checks import is_verified
@@ -83,13 +85,19 @@ def test_the_retention_example_looks_after_the_accounts_whose_backups_it_follows
     example = runpy.run_path(str(RETENTION))["xbackup_retention"]()
     accounts = example.get_task("accounts").python_callable
 
-    events = {backup_asset(service, "Büro 1"): [] for service in ("xray", "xenioo")}
+    events = TriggeringAssetEventsAccessor.build(new_backup(service) for service in ("xray", "xenioo"))
 
     assert accounts(events) == [
         {"service": "xenioo", "account": "Büro 1"},
         {"service": "xray", "account": "Büro 1"},
     ]
     assert accounts({}) == [{"service": "xray", "account": "acme"}]
+
+
+def new_backup(service: str) -> SimpleNamespace:
+    """Return what Airflow tells of a backup of a mapped account, as far as it is looked at."""
+    asset = backup_asset(service, "Büro 1")
+    return SimpleNamespace(asset=asset, source_aliases=[backup_alias(service)])
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import signal
 from collections.abc import Iterator
@@ -41,14 +42,14 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def deployment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    # Whoever stops the tests from outside must not leave an Airflow behind.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        deployment = request.session.stash[_AIRFLOW] = Deployment(tmp_path_factory.mktemp("airflow"))
-        with deployment.running():
-            yield deployment
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    deployment = request.session.stash[_AIRFLOW] = Deployment(tmp_path_factory.mktemp("airflow"))
+    # Whoever stops the tests from outside must not leave an Airflow behind, however impatient he is: fixtures are
+    # not ended where an interrupt comes while others end.
+    with contextlib.ExitStack() as stack:
+        request.config.add_cleanup(stack.close)
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        stack.callback(signal.signal, signal.SIGTERM, before)
+        yield stack.enter_context(deployment.running())
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def airflow(deployment: Deployment) -> Iterator[Deployment]:
     """The Airflow that all tests share; what a test leaves running in it is ended."""
     deployment.api.runs.clear()
     yield deployment
-    for run in deployment.api.runs:
+    for run in deployment.api.unfinished_runs():
         run.end()
     wait_for("free workers", lambda: not deployment.api.pool()["occupied_slots"])
 
