@@ -348,7 +348,7 @@ def mask(text: str) -> None:
 
     :param text: the connection, as JSON
     """
-    from airflow.providers.common.compat.sdk import mask_secret
+    from airflow.sdk.log import mask_secret
 
     with contextlib.suppress(ValueError, TypeError, AttributeError):
         extra = json.loads(text).get("extra", {})
