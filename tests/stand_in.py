@@ -67,9 +67,8 @@ class Naps:
         return time.monotonic() + self.slept
 
 
-@pytest.fixture(autouse=True)
-def naps(monkeypatch: pytest.MonkeyPatch) -> Naps:
-    """Let the waits between retries pass at once; ``naps.wake`` is called in each of them."""
+def quick_naps(monkeypatch: pytest.MonkeyPatch) -> Naps:
+    """Let the waits between retries pass at once."""
     import tenacity
     from tenacity.wait import wait_none
 
@@ -79,6 +78,12 @@ def naps(monkeypatch: pytest.MonkeyPatch) -> Naps:
     monkeypatch.setattr(tenacity, "time", quick)
     monkeypatch.setattr("airflow_provider_xbackup.http.retry._backoff", wait_none())
     return naps
+
+
+@pytest.fixture(autouse=True)
+def naps(monkeypatch: pytest.MonkeyPatch) -> Naps:
+    """Let the waits between retries pass at once; ``naps.wake`` is called in each of them."""
+    return quick_naps(monkeypatch)
 
 
 @pytest.fixture
