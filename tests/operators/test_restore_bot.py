@@ -309,7 +309,8 @@ def test_a_place_that_cannot_be_written_is_found_out_before_the_bot_is_asked_for
     take()
     supervisor.broken = lambda message: type(message).__name__ == "PutVariable"
 
-    with pytest.raises(XBackupError, match="could not be written"):
+    # Below 3.3 Airflow does not say that it could not write, but it cannot read it back.
+    with pytest.raises(XBackupError, match=r"could not be written|has another value"):
         restore()
 
     assert not asked(sim)
