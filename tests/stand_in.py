@@ -181,6 +181,18 @@ def served(sim: Simulator) -> Callable[..., bytes]:
     return served
 
 
+def load_dags(folder: Path) -> dict[str, Any]:
+    """Parse a folder as Airflow would; every file in it must be importable."""
+    try:
+        from airflow.dag_processing.dagbag import DagBag
+    except ImportError:  # Airflow 3.1
+        from airflow.models.dagbag import DagBag
+
+    bag = DagBag(dag_folder=folder, bundle_path=folder)
+    assert not bag.import_errors
+    return dict(bag.dags)
+
+
 def objects(vault: Vault) -> list[Path]:
     """Every file below a vault: what is visible, and what was left lying about."""
     root = Path(vault.url.prefix)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stand_in import load_dags
 
 from airflow_provider_xbackup.simulator import Simulator
 from airflow_provider_xbackup.vault import Vault
@@ -19,15 +20,9 @@ KEYS = {"account_api_key": "demo-account", "bot_api_key": "welcome-key", "bot_ap
 @pytest.fixture
 def run_approved() -> Callable[..., Any]:
     """Run an example DAG whose question was answered with yes; returns the DAG run."""
-    try:
-        from airflow.dag_processing.dagbag import DagBag
-    except ImportError:  # Airflow 3.1
-        from airflow.models.dagbag import DagBag
 
     def run(dag_id: str, **conf: Any) -> Any:
-        bag = DagBag(dag_folder=EXAMPLES, bundle_path=EXAMPLES)
-        assert not bag.import_errors
-        return bag.dags[dag_id].test(run_conf=conf or None, mark_success_pattern="approve")
+        return load_dags(EXAMPLES)[dag_id].test(run_conf=conf or None, mark_success_pattern="approve")
 
     return run
 
