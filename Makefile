@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-live faults bench-catalog lint docs lock clean
+.PHONY: demo test test-live test-matrix faults bench-catalog lint docs lock clean
 
 $(READY): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
@@ -23,6 +23,9 @@ test: $(READY)  ## every test that needs no server of its own
 
 test-live: $(READY)  ## the tests that kill and restart parts of a whole Airflow (about five minutes)
 	$(BIN)/python -m pytest -m live tests/live
+
+test-matrix: $(READY)  ## the tests on every supported version, or in one cell: CELL=3.1.8-py3.12-lowest
+	$(BIN)/nox $(if $(CELL),--session 'suite($(CELL))')
 
 faults: $(READY)  ## every fault of docs/reliability.md, and what came of it
 	@scripts/system-packages.sh age zstd awscli || echo "Some faults of restores cannot be tried without them."
@@ -45,4 +48,4 @@ lock: $(READY)  ## resolve the dependencies again and write requirements/*.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-annotate --python-version 3.11 --custom-compile-command "make lock" --all-extras --group dev --constraint requirements/uv.txt --output-file requirements/dev.txt pyproject.toml
 
 clean:
-	rm -rf $(VENV) docs/_build demo-vault demo-airflow .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .nox docs/_build demo-vault demo-airflow .pytest_cache .mypy_cache .ruff_cache
