@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-live test-matrix faults bench-catalog lint docs lock clean
+.PHONY: demo test test-live test-matrix test-package dist audit licences faults bench-catalog lint docs lock clean
 
 $(READY): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
@@ -16,7 +16,7 @@ $(READY): requirements/dev.txt pyproject.toml
 	@touch $@
 
 demo: $(READY)  ## the main job from nothing: both example DAGs into ./demo-vault
-	@$(BIN)/python scripts/demo.py
+	@$(BIN)/xbackup demo
 
 test: $(READY)  ## every test that needs no server of its own
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
@@ -26,6 +26,21 @@ test-live: $(READY)  ## the tests that kill and restart parts of a whole Airflow
 
 test-matrix: $(READY)  ## the tests on every supported version, or in one cell: CELL=3.1.8-py3.12-lowest
 	$(BIN)/nox $(if $(CELL),--session 'suite($(CELL))')
+
+dist: $(READY)  ## the wheel and the source distribution in dist, checked
+	@rm -rf dist
+	$(BIN)/uv build --quiet --out-dir dist
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+
+test-package: $(READY)  ## the wheel in a clean environment, the source distribution in a clean folder
+	$(BIN)/python -m pytest -m package tests/packaging
+
+audit: $(READY)  ## known vulnerabilities of the locked dependencies
+	@$(BIN)/python scripts/audit.py
+
+licences: $(READY)  ## what the licences of the locked dependencies are, and whether each was decided about
+	@$(BIN)/pip-licenses --summary --order count
 
 faults: $(READY)  ## every fault of docs/reliability.md, and what came of it
 	@scripts/system-packages.sh age zstd awscli || echo "Some faults of restores cannot be tried without them."
@@ -48,4 +63,4 @@ lock: $(READY)  ## resolve the dependencies again and write requirements/*.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-annotate --python-version 3.11 --custom-compile-command "make lock" --all-extras --group dev --constraint requirements/uv.txt --output-file requirements/dev.txt pyproject.toml
 
 clean:
-	rm -rf $(VENV) .nox docs/_build demo-vault demo-airflow .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .nox dist docs/_build demo-vault demo-airflow .pytest_cache .mypy_cache .ruff_cache

@@ -14,8 +14,10 @@ from collections.abc import Sequence
 from airflow_provider_xbackup import __version__
 from airflow_provider_xbackup.cli import (
     accept,
+    demo,
     diff,
     errors,
+    examples,
     explore,
     fetch,
     garbage,
@@ -51,6 +53,8 @@ COMMANDS = (
     replicate,
     garbage,
     simulate,
+    examples,
+    demo,
 )
 
 
