@@ -37,7 +37,7 @@ OTHERS_BOUNDS = (
     "botocore<1.42",  # boto3 goes with its own minor version; the newest botocore would pull it up
 )
 
-TOOLS = ("--group", "test", "--group", "docs")
+TOOLS = ("--group", "test", "--group", "docs", "--group", "release")
 
 nox.options.default_venv_backend = "uv"
 nox.options.error_on_missing_interpreters = True
