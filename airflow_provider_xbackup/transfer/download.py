@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import random
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+
+from tenacity import nap
 
 from airflow_provider_xbackup.http.errors import ConnectionFailedError
 from airflow_provider_xbackup.http.message import Answer, Request, read_content_range
@@ -33,8 +36,11 @@ log = logging.getLogger(__name__)
 # What may be different a moment later, while the bytes that are here stay good.
 _PASSING = (ConnectionFailedError, FileNotAvailableError, ServerFaultError, SpentLinkError, ThrottledError)
 
-TRIES = 5
-"""How often in a row a connection may break without bringing a single byte."""
+RESUMES = 7
+"""How often in a row a download goes on where it broke without getting a single byte further."""
+
+LONGEST_PAUSE = 30.0
+"""Seconds. The pauses before so many resumes add up to a minute and a half: as long as a gateway may restart."""
 
 _REDIRECTS = 3
 _DECODED_AT_ONCE = 1 << 20
@@ -154,9 +160,11 @@ class Download:
                 failures += 1
                 broken = True
                 self._open.close()
-                if _validator(self.remote) is None or failures > TRIES:
+                if _validator(self.remote) is None or failures > RESUMES:
                     raise
-                log.warning("%s Resuming at byte %d.", error, done)
+                pause = _pause_after(failures)
+                log.warning("%s Resuming at byte %d in %.0f s.", error, done, pause)
+                nap.sleep(pause)
             else:
                 return
 
@@ -245,6 +253,11 @@ def _validator(remote: RemoteFile) -> str | None:
     if etag and not etag.startswith("W/"):
         return etag
     return f"{modified:%a, %d %b %Y %H:%M:%S GMT}" if modified and not etag else None
+
+
+def _pause_after(failures: int) -> float:
+    """Return how long to wait after so many failures in a row: many downloads may have broken at once."""
+    return min(2.0 ** (failures - 1), LONGEST_PAUSE) + random.random()  # noqa: S311 - spreads load, hides nothing
 
 
 def _new_decoder() -> zlib._Decompress:

@@ -68,6 +68,10 @@ def stalled(sim: Simulator) -> Any:
     return next((entry for entry in sim.journal.entries() if entry.fault == "stall"), None)
 
 
+def asked_of_the_storage(sim: Simulator) -> list[Any]:
+    return sim.journal.entries(path="/_storage/…")
+
+
 def names(folder: Path) -> list[str]:
     """The endings of what lies in the spool."""
     return sorted(path.suffix for path in folder.iterdir()) if folder.exists() else []
@@ -158,6 +162,31 @@ def test_wherever_the_source_stalls_a_told_transfer_ends_and_leaves_nothing(
     assert name == "XBackupError"
     assert "Xray account 'acme'" in text
     until(lambda: stalled(sim).cut_off)
+    assert (s3.names(), s3.unfinished()) == ([], [])
+
+
+@signals
+def test_a_transfer_that_pauses_before_it_goes_on_ends_without_going_on(
+    sim: Simulator,
+    patient: None,
+    finished_job: Callable[..., Any],
+    s3: Store,
+    start: Start,
+    number: int,
+    error: str,
+    words: str,
+):
+    transfer = arguments_of(sim, finished_job, s3)
+    sim.add_fault(action="reset", path=STORAGE, after_bytes=10_000_000)
+    sim.add_fault(action="reset", path=STORAGE, after_bytes=0, header="range", times=None)
+    task = start("xray", **transfer)
+    until(lambda: len(asked_of_the_storage(sim)) == 4, task.running)  # the next pause is one of 8 s
+
+    task.signal(number)
+    name, text = task.end()
+
+    assert (name, words in text) == (error, True)
+    assert len(asked_of_the_storage(sim)) == 4
     assert (s3.names(), s3.unfinished()) == ([], [])
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from stand_in import DATA, STORAGE
+from stand_in import DATA, STORAGE, Naps
 
 from airflow_provider_xbackup.errors import BackupError
 from airflow_provider_xbackup.hooks.xray import XrayHook
@@ -12,7 +12,7 @@ from airflow_provider_xbackup.http.errors import ConnectionFailedError
 from airflow_provider_xbackup.services.errors import FileNotAvailableError, UnreadableAnswerError
 from airflow_provider_xbackup.services.xray import Artifact
 from airflow_provider_xbackup.simulator import Simulator
-from airflow_provider_xbackup.transfer.download import TRIES, Download, decoded
+from airflow_provider_xbackup.transfer.download import RESUMES, Download, decoded
 from airflow_provider_xbackup.transfer.errors import ReplacedFileError
 
 BREAK = 1_300_000
@@ -153,11 +153,41 @@ def test_a_link_that_is_spent_when_resuming_counts_as_a_break(sim: Simulator, co
 
 
 def test_every_byte_that_arrives_gives_the_next_break_its_tries_back(sim: Simulator, content: bytes):
-    sim.add_fault(action="reset", path=STORAGE, after_bytes=250_000, times=2 * TRIES)
+    sim.add_fault(action="reset", path=STORAGE, after_bytes=250_000, times=RESUMES + 3)
     download = begin()
 
     assert read(download) == content
-    assert download.resumed == 2 * TRIES
+    assert download.resumed == RESUMES + 3
+
+
+def test_every_byte_that_arrives_makes_the_next_pause_a_short_one_again(
+    sim: Simulator, content: bytes, naps: Naps
+):
+    sim.add_fault(action="reset", path=STORAGE, after_bytes=250_000, times=5)
+
+    assert read(begin()) == content
+    assert len(naps.pauses) == 5
+    assert all(1 <= pause <= 2 for pause in naps.pauses)
+
+
+def test_the_pauses_before_a_download_goes_on_grow_while_nothing_comes(sim: Simulator, content: bytes, naps: Naps):
+    sim.add_fault(action="reset", path=STORAGE, after_bytes=BREAK)
+    sim.add_fault(action="reset", path=STORAGE, after_bytes=0, header="range", times=None)
+
+    with pytest.raises(ConnectionFailedError):
+        read(begin())
+
+    least = [1, 2, 4, 8, 16, 30, 30]
+    assert len(naps.pauses) == len(least) == RESUMES
+    assert all(low <= pause <= low + 1 for low, pause in zip(least, naps.pauses, strict=True))
+
+
+def test_a_gateway_that_resets_every_connection_for_a_minute_is_borne(sim: Simulator, content: bytes, naps: Naps):
+    sim.add_fault(action="reset", path=STORAGE, after_bytes=BREAK)
+    sim.add_fault(action="reset", path=STORAGE, after_bytes=0, header="range", times=None)
+    naps.wake = lambda: sim.clear_faults() if naps.slept > 60 else None
+
+    assert read(begin()) == content
 
 
 def test_bytes_that_came_before_a_break_are_not_asked_for_again(sim: Simulator, content: bytes):
@@ -175,7 +205,7 @@ def test_a_connection_that_brings_nothing_more_is_given_up(sim: Simulator, conte
     with pytest.raises(ConnectionFailedError):
         read(begin())
 
-    assert len(storage_requests(sim)) == 1 + TRIES
+    assert len(storage_requests(sim)) == 1 + RESUMES
 
 
 def test_a_stalled_connection_is_resumed(sim: Simulator, content: bytes):
