@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from tenacity import nap
 
+from airflow_provider_xbackup.errors import BackupError
 from airflow_provider_xbackup.http.errors import ConnectionFailedError
 from airflow_provider_xbackup.http.message import Answer, Request, read_content_range
 from airflow_provider_xbackup.http.sync import Client, Stream
@@ -30,6 +31,7 @@ from airflow_provider_xbackup.services.xray import (
     read_redirect,
 )
 from airflow_provider_xbackup.transfer.errors import ReplacedFileError
+from airflow_provider_xbackup.transfer.judge import check_not_superseded
 
 log = logging.getLogger(__name__)
 
@@ -44,10 +46,7 @@ LONGEST_PAUSE = 30.0
 
 _REDIRECTS = 3
 _DECODED_AT_ONCE = 1 << 20
-_REPLACED = (
-    "The server's backup file changed while it was being downloaded: a newer backup of the tenant took its place.",
-    "Nothing was stored of this one.",
-)
+_REPLACED = "The server's backup file changed while it was being downloaded."
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +138,7 @@ class Download:
 
         :raises ConnectionFailedError: when it broke off and cannot be resumed
         :raises ReplacedFileError: when the server has another file by now
+        :raises SupersededFileError: when that one is a later backup's
         """
         done = skip = failures = 0
         broken = False
@@ -170,25 +170,27 @@ class Download:
 
     def _reopen(self, done: int) -> int:
         """Open the file again and return how many bytes at the start of its body are here already."""
-        resume = Resume(done, _validator(self.remote) or "")
-        self._open = open_file(self._client, self._artifact, resume)
+        self._open = open_file(self._client, self._artifact, Resume(done, _validator(self.remote) or ""))
+        try:
+            return self._overlap(done)
+        except BackupError:
+            self._open.close()
+            raise
+
+    def _overlap(self, done: int) -> int:
+        here, there = self.remote, self._open.remote
+        check_not_superseded(here.last_modified, there)
         status, headers = self._open.stream.status, self._open.stream.answer.headers
         if status == 206:
             found = read_content_range(headers.get("content-range"))
-            known = self.remote.length
-            same_length = found and (known is None or found[1] in (None, known))
-            if not found or found[0] != resume.offset or not same_length or self._changed():
-                self._open.close()
-                raise ReplacedFileError(*_REPLACED)
+            same_length = found and (here.length is None or found[1] in (None, here.length))
+            if not found or found[0] != done or not same_length or self._changed():
+                raise ReplacedFileError(_REPLACED)
             return 0
         # A whole file instead of the rest is spliced only where it names itself the same, and not by silence.
-        if (
-            _validator(self._open.remote) != _validator(self.remote)
-            or self._open.remote.length != self.remote.length
-        ):
-            self._open.close()
-            raise ReplacedFileError(*_REPLACED)
-        return resume.offset
+        if _validator(there) != _validator(here) or there.length != here.length:
+            raise ReplacedFileError(_REPLACED)
+        return done
 
     def _changed(self) -> bool:
         here, there = self.remote, self._open.remote
@@ -268,7 +270,7 @@ def _opened(stream: Stream, read: Callable[[Answer], RemoteFile]) -> OpenFile:
     if stream.status == 416:
         # Only who resumes names a range: the file ends before it, so it is another.
         stream.close()
-        raise ReplacedFileError(*_REPLACED)
+        raise ReplacedFileError(_REPLACED)
     try:
         return OpenFile(read(stream.answer), stream)
     except ServiceError:

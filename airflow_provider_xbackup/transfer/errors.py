@@ -30,8 +30,12 @@ class ForeignFileError(RefusedFileError):
     retryable = False
 
 
+class SupersededFileError(ForeignFileError):
+    """The job's file was there, and a later backup's has taken its place: it cannot be had any more."""
+
+
 class ReplacedFileError(RefusedFileError):
-    """The file changed while it was being read."""
+    """The file changed while it was being read, and nothing says that it is a later backup's."""
 
 
 class ClockError(BackupError):

@@ -49,6 +49,7 @@ from airflow_provider_xbackup.transfer.judge import (
     check_clock,
     check_counts,
     check_fresh,
+    check_not_superseded,
     check_projects,
 )
 from airflow_provider_xbackup.transfer.options import Check
@@ -113,6 +114,8 @@ class XrayTransfer:
     patience: timedelta = timedelta(minutes=10)
     # A file may be looked at many times within the tenant's budget of requests: each project is counted once.
     _counted: dict[str, Mapping[str, int]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    # When the job's files were written, once they were seen: one that is written later is another job's.
+    _written: dict[Artifact, datetime] = field(default_factory=dict, init=False, repr=False, compare=False)
     # One that is an earlier backup's is not transferred again to find that out again, by what identifies it.
     _refused: dict[object, StaleFileError] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -205,6 +208,9 @@ class XrayTransfer:
         now = datetime.now(UTC)
         check_clock(download.remote.date, now)
         check_fresh(download.remote, self.job, now)
+        check_not_superseded(self._written.get(artifact), download.remote)
+        if download.remote.last_modified is not None:
+            self._written.setdefault(artifact, download.remote.last_modified)
         role = _ROLES[artifact]
         size = download.remote.length if download.remote.encoding is None else None
         log.info("Storing the %s file of job %s (%s bytes).", role, self.job.job_id, size or "unknown")
@@ -272,6 +278,8 @@ class XrayTransfer:
                 )
                 if (identity := identify(remote)) is not None:
                     self._refused[identity] = refusal
+                # What it was taken for it was not: the job's own is still to come.
+                self._written.pop(Artifact.DATA, None)
                 raise refusal
 
     def _condition(self, draft: Draft, report: ZipReport, missing: str) -> Condition:

@@ -13,7 +13,7 @@ from airflow_provider_xbackup.services.errors import FileNotAvailableError, Unre
 from airflow_provider_xbackup.services.xray import Artifact
 from airflow_provider_xbackup.simulator import Simulator
 from airflow_provider_xbackup.transfer.download import RESUMES, Download, decoded
-from airflow_provider_xbackup.transfer.errors import ReplacedFileError
+from airflow_provider_xbackup.transfer.errors import ReplacedFileError, SupersededFileError
 
 BREAK = 1_300_000
 
@@ -26,6 +26,12 @@ def content(sim: Simulator, finished_job: Callable[..., Any], served: Callable[.
     content = served()
     sim.journal.clear()
     return content
+
+
+@pytest.fixture
+def still(sim: Simulator) -> None:
+    """The service's clock stands still, so that files are of the same second, or not, whatever the load."""
+    sim.clock.freeze()
 
 
 def begin() -> Download:
@@ -214,14 +220,39 @@ def test_a_stalled_connection_is_resumed(sim: Simulator, content: bytes):
     assert read(begin()) == content
 
 
-@pytest.mark.parametrize("ranges", [pytest.param(True, id="ranges"), pytest.param(False, id="no ranges")])
-def test_a_file_that_was_replaced_meanwhile_is_never_spliced(sim: Simulator, content: bytes, ranges: bool):
+RANGES = pytest.mark.parametrize("ranges", [pytest.param(True, id="ranges"), pytest.param(False, id="no ranges")])
+
+
+def replace_meanwhile(sim: Simulator, ranges: bool) -> None:
     sim.settings.xray.download.ranges = ranges
     sim.add_fault(action="reset", path=STORAGE, after_bytes=BREAK)
     sim.add_fault(action="replace_file", path=STORAGE, header="range")
 
+
+@RANGES
+@pytest.mark.parametrize("dated", [pytest.param(True, id="of the same second"), pytest.param(False, id="undated")])
+def test_a_file_that_was_replaced_meanwhile_is_never_spliced(
+    sim: Simulator, still: None, content: bytes, ranges: bool, dated: bool
+):
+    sim.settings.xray.download.last_modified = dated
+    replace_meanwhile(sim, ranges)
+
     with pytest.raises(ReplacedFileError, match="changed while"):
         read(begin())
+
+
+@RANGES
+@pytest.mark.parametrize("etag", ["strong", "none"])
+def test_a_file_that_a_later_one_took_the_place_of_is_lost_for_good(
+    sim: Simulator, still: None, content: bytes, ranges: bool, etag: Any
+):
+    sim.settings.xray.download.etag = etag
+    sim.advance(1)
+    replace_meanwhile(sim, ranges)
+
+    with pytest.raises(SupersededFileError, match="A later backup of the tenant took its place") as lost:
+        read(begin())
+    assert not lost.value.retryable
 
 
 PART = {"content-range": f"bytes {BREAK}-2999999/3000000"}

@@ -49,6 +49,12 @@ def no_cooldown(sim: Simulator) -> None:
 
 
 @pytest.fixture
+def still(sim: Simulator) -> None:
+    """The service's clock stands still, so that files are of the same second, or not, whatever the load."""
+    sim.clock.freeze()
+
+
+@pytest.fixture
 def big(sim: Simulator) -> int:
     """The tenant's file is larger than what a socket swallows at once; returns its padding."""
     sim.settings.xray.tenants["demo-client"].data.padding_bytes = 3_000_000
@@ -317,7 +323,7 @@ def test_a_file_that_is_damaged_once_is_taken_again(
 
 
 def test_a_file_replaced_between_two_ranges_is_never_spliced(
-    sim: Simulator, big: int, finished_job: MakeJob, store: Any, served: Served, vault: Vault
+    sim: Simulator, still: None, big: int, finished_job: MakeJob, store: Any, served: Served, vault: Vault
 ):
     job = finished_job()
     sim.add_fault(action="reset", path=STORAGE, after_bytes=1_500_000)
@@ -327,6 +333,52 @@ def test_a_file_replaced_between_two_ranges_is_never_spliced(
 
     assert files_of(vault, backup) == {"backup": served()}
     assert len(objects(vault)) == 2
+
+
+@pytest.mark.parametrize(
+    ("break_off", "download"),
+    [
+        pytest.param({"action": "reset", "after_bytes": 1_500_000}, {}, id="between two ranges"),
+        pytest.param({"action": "reset", "after_bytes": 1_500_000}, {"etag": "weak"}, id="between two downloads"),
+        pytest.param({"action": "corrupt", "offset": 300}, {}, id="after a damaged one"),
+    ],
+)
+def test_a_file_that_a_later_backup_took_the_place_of_is_refused_for_good(
+    sim: Simulator,
+    still: None,
+    big: int,
+    finished_job: MakeJob,
+    vault: Vault,
+    naps: Naps,
+    break_off: dict[str, Any],
+    download: dict[str, Any],
+):
+    job = finished_job()
+    sim.configure({"xray": {"download": download}})
+    sim.advance(60)
+    sim.add_fault(path=STORAGE, **break_off)
+    naps.wake = sim.other_client_backup
+
+    with pytest.raises(XBackupFailError, match=r"acme.*A later backup of the tenant took its place"):
+        operator(job, vault).execute(make_context())
+
+    assert objects(vault) == []
+
+
+def test_attachments_that_later_ones_took_the_place_of_leave_the_data_stored_and_the_task_failed(
+    sim: Simulator, still: None, finished_job: MakeJob, vault: Vault, naps: Naps
+):
+    job = finished_job(with_attachments=True)
+    sim.advance(60)
+    sim.add_fault(action="reset", path="/_storage/", after_bytes=100, after=1)
+    naps.wake = lambda: sim.other_client_backup(with_attachment=True)
+
+    with pytest.raises(XBackupFailError, match=r"without its attachments.*A later backup of the tenant"):
+        operator(job, vault).execute(make_context())
+
+    (backup,) = vault.backups()
+    assert [artifact.role for artifact in backup.manifest.artifacts] == ["backup"]
+    assert backup.manifest.condition.state == "incomplete"
 
 
 def test_a_vault_that_breaks_leaves_nothing_visible(
