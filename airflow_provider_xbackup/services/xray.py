@@ -16,7 +16,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
-from airflow_provider_xbackup.http.message import Answer, Request, read_http_date
+from airflow_provider_xbackup.http.message import Answer, Request, read_http_date, read_unsatisfied_range
 from airflow_provider_xbackup.http.tokens import Token
 from airflow_provider_xbackup.services.answers import (
     describe,
@@ -499,10 +499,22 @@ def read_file(answer: Answer) -> RemoteFile:
             f"Xray answered {answer.status} with {content_type} where the backup file was expected. "
             "A proxy, a login page or an error of the service stands in its place."
         )
+    return _remote_file(answer, answer.length)
+
+
+def read_file_end(answer: Answer) -> RemoteFile:
+    """Read a 416, the answer to a range that begins where the file ends or beyond: its length is the file's.
+
+    :param answer: the answer
+    """
+    return _remote_file(answer, read_unsatisfied_range(answer.headers.get("content-range")))
+
+
+def _remote_file(answer: Answer, length: int | None) -> RemoteFile:
     headers = answer.headers
     encoding = headers.get("content-encoding", "").strip().lower()
     return RemoteFile(
-        length=answer.length,
+        length=length,
         etag=headers.get("etag") or None,
         last_modified=read_http_date(headers.get("last-modified")),
         date=answer.date,

@@ -27,10 +27,11 @@ from airflow_provider_xbackup.services.xray import (
     RemoteFile,
     file_request,
     read_file,
+    read_file_end,
     read_linked_file,
     read_redirect,
 )
-from airflow_provider_xbackup.transfer.errors import ReplacedFileError
+from airflow_provider_xbackup.transfer.errors import ReplacedFileError, WrongLengthError
 from airflow_provider_xbackup.transfer.judge import check_not_superseded
 
 log = logging.getLogger(__name__)
@@ -89,7 +90,8 @@ def open_file(client: Client, artifact: Artifact, resume: Resume | None = None) 
     for _ in range(_REDIRECTS):
         location = read_redirect(stream.answer)
         if location is None:
-            return _opened(stream, read)
+            # Only who resumes names a range.
+            return _opened(stream, read_file_end if resume and stream.status == 416 else read)
         stream.close()
         stream = client.open_link(_link_request(request), location)
         read = read_linked_file
@@ -139,6 +141,7 @@ class Download:
         :raises ConnectionFailedError: when it broke off and cannot be resumed
         :raises ReplacedFileError: when the server has another file by now
         :raises SupersededFileError: when that one is a later backup's
+        :raises WrongLengthError: when the file is not as long as was announced
         """
         done = skip = failures = 0
         broken = False
@@ -181,16 +184,35 @@ class Download:
         here, there = self.remote, self._open.remote
         check_not_superseded(here.last_modified, there)
         status, headers = self._open.stream.status, self._open.stream.answer.headers
+        if status == 416:
+            if self._changed() or there.length not in (None, done):
+                raise ReplacedFileError(_REPLACED)
+            announced = "no length" if here.length is None else f"{here.length} bytes"
+            raise WrongLengthError(
+                f"The server announced {announced} of the file and says after {done} bytes that there are no more."
+            )
         if status == 206:
             found = read_content_range(headers.get("content-range"))
-            same_length = found and (here.length is None or found[1] in (None, here.length))
-            if not found or found[0] != done or not same_length or self._changed():
+            if not found or found[0] != done or self._changed():
                 raise ReplacedFileError(_REPLACED)
+            self._compare_lengths(found[1])
             return 0
         # A whole file instead of the rest is spliced only where it names itself the same, and not by silence.
-        if _validator(there) != _validator(here) or there.length != here.length:
+        if _validator(there) != _validator(here):
             raise ReplacedFileError(_REPLACED)
+        self._compare_lengths(there.length)
         return done
+
+    def _compare_lengths(self, length: int | None) -> None:
+        """Refuse a file that has another length than announced: the same one where it names itself so."""
+        here, there = self.remote, self._open.remote
+        if None in (here.length, length) or here.length == length:
+            return
+        if _validator(there) != _validator(here):
+            raise ReplacedFileError(_REPLACED)
+        raise WrongLengthError(
+            f"The server announced {here.length} bytes of the file, and {length} when it was asked again."
+        )
 
     def _changed(self) -> bool:
         here, there = self.remote, self._open.remote
@@ -267,10 +289,6 @@ def _new_decoder() -> zlib._Decompress:
 
 
 def _opened(stream: Stream, read: Callable[[Answer], RemoteFile]) -> OpenFile:
-    if stream.status == 416:
-        # Only who resumes names a range: the file ends before it, so it is another.
-        stream.close()
-        raise ReplacedFileError(_REPLACED)
     try:
         return OpenFile(read(stream.answer), stream)
     except ServiceError:

@@ -38,6 +38,10 @@ class ReplacedFileError(RefusedFileError):
     """The file changed while it was being read, and nothing says that it is a later backup's."""
 
 
+class WrongLengthError(BackupError):
+    """The server announced a length of the file that is not its length: nobody knows what is missing."""
+
+
 class ClockError(BackupError):
     """This machine's clock and the service's differ so much that ages cannot be judged."""
 

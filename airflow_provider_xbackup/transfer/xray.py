@@ -44,6 +44,7 @@ from airflow_provider_xbackup.transfer.errors import (
     RefusedFileError,
     ReplacedFileError,
     StaleFileError,
+    WrongLengthError,
 )
 from airflow_provider_xbackup.transfer.judge import (
     check_clock,
@@ -82,6 +83,7 @@ _BROKEN = (
     SpentLinkError,
     ThrottledError,
     UnreadableAnswerError,
+    WrongLengthError,
 )
 
 
@@ -231,7 +233,7 @@ class XrayTransfer:
             self._persistently(add)
         except (StaleFileError, ForeignFileError) as error:
             return error.finding
-        except (ServiceError, ConnectionFailedError, DamagedZipError, RefusedFileError) as error:
+        except (ServiceError, ConnectionFailedError, DamagedZipError, WrongLengthError, RefusedFileError) as error:
             return str(error)
         return ""
 

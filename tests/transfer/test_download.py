@@ -13,7 +13,7 @@ from airflow_provider_xbackup.services.errors import FileNotAvailableError, Unre
 from airflow_provider_xbackup.services.xray import Artifact
 from airflow_provider_xbackup.simulator import Simulator
 from airflow_provider_xbackup.transfer.download import RESUMES, Download, decoded
-from airflow_provider_xbackup.transfer.errors import ReplacedFileError, SupersededFileError
+from airflow_provider_xbackup.transfer.errors import ReplacedFileError, SupersededFileError, WrongLengthError
 
 BREAK = 1_300_000
 
@@ -261,7 +261,13 @@ PART = {"content-range": f"bytes {BREAK}-2999999/3000000"}
 @pytest.mark.parametrize(
     "fault",
     [
-        pytest.param({"action": "status", "status": 416}, id="416"),
+        pytest.param(
+            {"action": "status", "status": 416, "headers": {"content-range": "bytes */5"}},
+            id="416 of another length",
+        ),
+        pytest.param(
+            {"action": "status", "status": 416, "headers": {"etag": '"another"'}}, id="416 of another ETag"
+        ),
         pytest.param({"action": "status", "status": 206, "body": "x"}, id="206 without its range"),
         pytest.param({"action": "status", "status": 206, "headers": PART}, id="206 of another length"),
         pytest.param({"action": "headers", "set": {"content-range": "bytes 0-5/6"}}, id="206 from elsewhere"),
@@ -276,6 +282,38 @@ def test_a_part_that_does_not_fit_is_never_spliced(sim: Simulator, content: byte
     sim.add_fault(path=STORAGE, header="range", **fault)
 
     with pytest.raises(ReplacedFileError):
+        read(begin())
+
+
+@pytest.mark.parametrize("etag", ["strong", "none"])
+def test_a_wrong_length_is_called_so_and_no_newer_file(sim: Simulator, content: bytes, etag: Any):
+    sim.settings.xray.download.etag = etag
+    sim.add_fault(action="wrong_length", path=STORAGE, difference=100)
+    announced, received = len(content) + 100, len(content)
+
+    with pytest.raises(
+        WrongLengthError, match=f"announced {announced} bytes .* after {received} bytes that there are"
+    ):
+        read(begin())
+
+
+@pytest.mark.parametrize(
+    ("ranges", "header", "value"),
+    [
+        pytest.param(True, "content-range", f"bytes {BREAK}-{{last}}/{{other}}", id="ranges"),
+        pytest.param(False, "content-length", "{other}", id="no ranges"),
+    ],
+)
+def test_a_file_of_two_lengths_is_not_spliced(
+    sim: Simulator, content: bytes, ranges: bool, header: str, value: str
+):
+    sim.settings.xray.download.ranges = ranges
+    other = len(content) + 100
+    sim.add_fault(action="reset", path=STORAGE, after_bytes=BREAK)
+    headers = {header: value.format(last=len(content) - 1, other=other)}
+    sim.add_fault(action="headers", path=STORAGE, header="range", set=headers)
+
+    with pytest.raises(WrongLengthError, match=f"announced {len(content)} bytes of the file, and {other} when"):
         read(begin())
 
 
