@@ -323,6 +323,11 @@ class Artifact(Enum):
     DATA = "/api/v2/backup/file"
     ATTACHMENTS = "/api/v2/backup/file/attachment"
 
+    @property
+    def label(self) -> str:
+        """What people call it."""
+        return "data file" if self is Artifact.DATA else "attachments file"
+
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
@@ -489,7 +494,7 @@ def read_file(answer: Answer) -> RemoteFile:
     if answer.status == 404 and not is_foreign_page(answer):
         raise FileNotAvailableError(
             f"Xray has no file for the finished backup job (404, {describe(answer)}). "
-            "It may appear in a few minutes; if the job is old, the file is gone and a new backup is needed."
+            "Soon after the job's end it may still come; long after it is gone, and a new backup is needed."
         )
     if answer.status not in (200, 206):
         raise refusal(answer, "downloading the backup file")

@@ -119,6 +119,9 @@ class Download:
 
     :param client: the client of the tenant's connection
     :param artifact: which file
+    :ivar remote: what its headers said when it was begun
+    :ivar received: how many of its bytes have come
+    :ivar resumed: how often it went on after a break
     :raises ServiceError: when there is no file to be had
     """
 
@@ -127,6 +130,7 @@ class Download:
         self._artifact = artifact
         self._open = open_file(client, artifact)
         self.remote = self._open.remote
+        self.received = 0
         self.resumed = 0
 
     def __enter__(self) -> Download:
@@ -143,22 +147,22 @@ class Download:
         :raises SupersededFileError: when that one is a later backup's
         :raises WrongLengthError: when the file is not as long as was announced
         """
-        done = skip = failures = 0
+        skip = failures = 0
         broken = False
         while True:
             try:
                 if broken:
-                    skip = self._reopen(done)
+                    skip = self._reopen(self.received)
                     broken = False
                     self.resumed += 1
                 for block in self._open.blocks():
                     fresh = block[skip:]
                     skip -= len(block) - len(fresh)
                     if fresh:
-                        done += len(fresh)
+                        self.received += len(fresh)
                         failures = 0
                         yield fresh
-                self._check_length(done)
+                self._check_length()
             except _PASSING as error:
                 failures += 1
                 broken = True
@@ -166,7 +170,8 @@ class Download:
                 if _validator(self.remote) is None or failures > RESUMES:
                     raise
                 pause = _pause_after(failures)
-                log.warning("%s Resuming at byte %d in %.0f s.", error, done, pause)
+                where = (self.received, self._artifact.label)
+                log.warning("%s Resuming at byte %d of the %s in %.0f s.", error, *where, pause)
                 nap.sleep(pause)
             else:
                 return
@@ -221,11 +226,9 @@ class Download:
             here.last_modified,
         )
 
-    def _check_length(self, done: int) -> None:
-        if self.remote.encoding is None and self.remote.length not in (None, done):
-            raise ConnectionFailedError(
-                f"The download ended after {done} of {self.remote.length} announced bytes."
-            )
+    def _check_length(self) -> None:
+        if self.remote.encoding is None and self.remote.length not in (None, self.received):
+            raise ConnectionFailedError("The download ended before its announced end.")
 
 
 def decoded(blocks: Iterable[bytes], encoding: str | None) -> Iterator[bytes]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from airflow_provider_xbackup.errors import BackupError
 
 
-class RefusedFileError(BackupError):
-    """A file was served that is not the backup that was asked for. Earlier backups are untouched.
+class FileError(BackupError):
+    """A file is not taken. Earlier backups are untouched.
 
     :param finding: what is wrong with the file
     :param advice: what became of it, and what to do
@@ -15,9 +15,18 @@ class RefusedFileError(BackupError):
     def __init__(self, finding: str, advice: str = "") -> None:
         super().__init__(finding, advice)
         self.finding = finding
+        self.advice = advice
 
     def __str__(self) -> str:
         return " ".join(part for part in self.args if part)
+
+
+class UntakenFileError(FileError):
+    """A file could not be had whole, however often it was asked for."""
+
+
+class RefusedFileError(FileError):
+    """A file was served that is not the backup that was asked for."""
 
 
 class StaleFileError(RefusedFileError):

@@ -76,8 +76,7 @@ def check_fresh(remote: RemoteFile, job: XrayBackupJob, ours: datetime) -> None:
     if written < job.requested_at - CLOCK_TOLERANCE:
         raise StaleFileError(
             f"The server's file was written at {format_instant(written)}, before job {job.job_id} was asked for "
-            f"at {format_instant(job.requested_at)}: it is an earlier backup.",
-            "Nothing was stored. The new file may appear in a few minutes.",
+            f"at {format_instant(job.requested_at)}: it is an earlier backup."
         )
     if written > finished_at + LATE_FILE + CLOCK_TOLERANCE:
         raise ForeignFileError(

@@ -7,24 +7,14 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type
-from tenacity.stop import stop_base
-from tenacity.wait import wait_exponential, wait_random
-
-from airflow_provider_xbackup.contents.errors import DamagedZipError
 from airflow_provider_xbackup.contents.zipcheck import ZipInspector, ZipReport
 from airflow_provider_xbackup.errors import BackupError, InvalidArgumentError
 from airflow_provider_xbackup.http.errors import ConnectionFailedError
 from airflow_provider_xbackup.http.sync import Client
 from airflow_provider_xbackup.services.errors import (
     FileNotAvailableError,
-    ServerFaultError,
     ServiceError,
-    SpentLinkError,
-    ThrottledError,
-    UnreadableAnswerError,
 )
 from airflow_provider_xbackup.services.xray import (
     Artifact,
@@ -36,15 +26,14 @@ from airflow_provider_xbackup.services.xray import (
     read_status,
     status_request,
 )
+from airflow_provider_xbackup.transfer.attempts import Attempts
 from airflow_provider_xbackup.transfer.download import Download, identify
 from airflow_provider_xbackup.transfer.errors import (
     ExpiredBackupError,
-    ForeignFileError,
     IncompleteBackupError,
     RefusedFileError,
-    ReplacedFileError,
     StaleFileError,
-    WrongLengthError,
+    UntakenFileError,
 )
 from airflow_provider_xbackup.transfer.judge import (
     check_clock,
@@ -64,27 +53,12 @@ from airflow_provider_xbackup.vault.manifest import Condition, Producer, Remote,
 from airflow_provider_xbackup.vault.vault import Draft, Vault
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 MOST_COUNTED = 50
 """How many projects are counted live, a request each: the vendor allows 300 requests in 5 minutes."""
 
-BROKEN_TRIES = 3
-"""How often a file is taken from its beginning after its download broke beyond resuming."""
-
 _ROLES = {Artifact.DATA: "backup", Artifact.ATTACHMENTS: "attachments"}
 _MEDIA_TYPE = "application/zip"
-_NOT_THERE_YET = (FileNotAvailableError, StaleFileError)
-_BROKEN = (
-    ConnectionFailedError,
-    DamagedZipError,
-    ReplacedFileError,
-    ServerFaultError,
-    SpentLinkError,
-    ThrottledError,
-    UnreadableAnswerError,
-    WrongLengthError,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +144,8 @@ class XrayTransfer:
 
     def _take(self) -> Backup:
         # What is stored stays: an attachments file that breaks or comes late costs no second download of the data.
-        draft, remote, report = self._persistently(self._begin)
+        attempts = self._attempts(Artifact.DATA)
+        draft, remote, report = attempts.persist(lambda: self._begin(attempts))
         with draft:
             missing = self._add_attachments(draft) if self.job.with_attachments else ""
             return draft.commit(
@@ -189,11 +164,11 @@ class XrayTransfer:
                 producer=self.producer,
             )
 
-    def _begin(self) -> tuple[Draft, RemoteFile, ZipReport]:
+    def _begin(self, attempts: Attempts) -> tuple[Draft, RemoteFile, ZipReport]:
         """Begin a draft with the data in it."""
         with contextlib.ExitStack() as undo:
             draft = undo.enter_context(self.vault.draft("xray", self.account, self.backup_id))
-            with Download(self.client, Artifact.DATA) as download:
+            with attempts.open() as download:
                 if known := self._refused.get(identify(download.remote)):
                     raise StaleFileError(*known.args)
                 inspection = Inspection(self.check, entities=True)
@@ -215,25 +190,26 @@ class XrayTransfer:
             self._written.setdefault(artifact, download.remote.last_modified)
         role = _ROLES[artifact]
         size = download.remote.length if download.remote.encoding is None else None
-        log.info("Storing the %s file of job %s (%s bytes).", role, self.job.job_id, size or "unknown")
+        log.info("Storing the %s of job %s (%s bytes).", artifact.label, self.job.job_id, size or "unknown")
         added = draft.add(role, blocks, media_type=_MEDIA_TYPE, expected_size=size, recipients=self.recipients)
         log.info("Stored %s: %d bytes, sha256 %s.", added.name, added.stored_size, added.stored_sha256)
         return added
 
     def _add_attachments(self, draft: Draft) -> str:
         """Store the attachments; return why they could not be had, or an empty text."""
+        attempts = self._attempts(Artifact.ATTACHMENTS)
 
         def add() -> None:
-            with Download(self.client, Artifact.ATTACHMENTS) as download:
+            with attempts.open() as download:
                 inspection = Inspection(self.check, entities=False)
                 self._add(draft, Artifact.ATTACHMENTS, download, inspection.watched(download.blocks()))
 
         # The data has passed as the job's own: whatever is wrong with its attachments is no reason to lose it.
         try:
-            self._persistently(add)
-        except (StaleFileError, ForeignFileError) as error:
+            attempts.persist(add)
+        except (UntakenFileError, RefusedFileError) as error:
             return error.finding
-        except (ServiceError, ConnectionFailedError, DamagedZipError, WrongLengthError, RefusedFileError) as error:
+        except ServiceError as error:
             return str(error)
         return ""
 
@@ -276,7 +252,7 @@ class XrayTransfer:
                 refusal = StaleFileError(
                     f"The server's file equals that of the earlier backup {earlier.backup_id} byte for byte, and "
                     "nothing proves that it is new: it is probably that backup's file.",
-                    "Nothing was stored. If the tenant really did not change, set accept_identical=True.",
+                    "If the tenant really did not change, set accept_identical=True.",
                 )
                 if (identity := identify(remote)) is not None:
                     self._refused[identity] = refusal
@@ -314,39 +290,8 @@ class XrayTransfer:
     def _scope(self) -> Scope:
         return Scope(project_ids=self.job.request.sorted_project_ids, attachments=self.job.with_attachments)
 
-    def _persistently(self, take: Callable[[], T]) -> T:
-        retrying = Retrying(
-            retry=retry_if_exception_type((*_NOT_THERE_YET, *_BROKEN)),
-            wait=wait_exponential(multiplier=1, max=60) + wait_random(0, 1),
-            stop=_Patience(self.patience),
-            before_sleep=_tell,
-            reraise=True,
-        )
-        taken: T = retrying(take)
-        return taken
-
-
-class _Patience(stop_base):
-    """A file that is not there yet is worth a wait; one that breaks again and again is not.
-
-    :param wait: how long a file that is not there yet is asked for again; downloading does not count
-    """
-
-    def __init__(self, wait: timedelta) -> None:
-        self._wait = wait.total_seconds()
-        self._broken = 0
-
-    def __call__(self, state: RetryCallState) -> bool:
-        error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, _NOT_THERE_YET):
-            return state.idle_for >= self._wait
-        self._broken += 1
-        return self._broken >= BROKEN_TRIES
-
-
-def _tell(state: RetryCallState) -> None:
-    error = state.outcome.exception() if state.outcome else None
-    log.warning("%s The file is asked for again in %.0f s.", error, state.upcoming_sleep)
+    def _attempts(self, artifact: Artifact) -> Attempts:
+        return Attempts(self.client, artifact, self.job.job_id, self.patience)
 
 
 class Inspection:
