@@ -51,6 +51,10 @@ class WrongLengthError(BackupError):
     """The server announced a length of the file that is not its length: nobody knows what is missing."""
 
 
+class CutOffBackupError(BackupError):
+    """A bot's backup has no end, though its server sent no more: it was cut off before HTTP saw it."""
+
+
 class ClockError(BackupError):
     """This machine's clock and the service's differ so much that ages cannot be judged."""
 

@@ -335,6 +335,53 @@ def test_a_firewalls_page_is_no_answer_of_the_bot(sim: Simulator, store: Store, 
     assert store(make_context(try_number=2)).manifest.condition.state == "ok"
 
 
+CUTS = [
+    pytest.param({"action": "truncate", "after_bytes": 9000, "length": "silent"}, id="in order, within its start"),
+    pytest.param({"action": "truncate", "after_bytes": 100_000, "length": "silent"}, id="in order, behind it"),
+    pytest.param({"action": "truncate", "after_bytes": 1, "length": "silent"}, id="after a byte"),
+    pytest.param({"action": "wrong_length", "difference": -100}, id="by a length that is too small"),
+    pytest.param({"action": "wrong_length", "difference": -1}, id="by a byte"),
+]
+
+
+@pytest.mark.parametrize("fault", CUTS)
+@pytest.mark.parametrize("coding", [False, True], ids=["plain", "compressed and encrypted"])
+def test_a_backup_that_http_ends_in_order_and_its_json_does_not_is_refused_and_its_hour_respected(
+    sim: Simulator, vault: Vault, spool_dir: Path, fault: dict[str, Any], coding: bool
+):
+    arguments = {"compress": True, "encrypt_to": encrypted_to(0)} if coding else {}
+    sim.add_fault(path=GET, **fault)
+
+    with pytest.raises(XBackupError, match=r"welcome.*in the middle of its JSON.*spent the bot's hour"):
+        operator(vault, **arguments).execute(make_context())
+    with pytest.raises(TaskDeferred):
+        operator(vault, **arguments).execute(make_context(try_number=2))
+
+    assert objects(vault) == []
+    assert [path.suffix for path in spool_dir.iterdir()] == [".lost"]
+    assert calls(sim) == 1
+
+
+@pytest.mark.parametrize("headers", [b"Content-Length: %d\r\n", b""], ids=["its length", "nothing"])
+def test_json_that_cannot_be_followed_is_stored_as_suspect_whatever_http_says(
+    sim: Simulator, raw: Callable[..., None], store: Store, vault: Vault, headers: bytes
+):
+    body = b'{"a": 1}, {"a": 2'
+    raw(body, headers=headers and headers % len(body))
+
+    backup = store(xenioo_conn_id="raw")
+
+    assert files_of(vault, backup)["bot"] == body
+    assert backup.manifest.condition.state == "suspect"
+    assert "cannot be followed to its end" in backup.manifest.condition.reasons[0]
+
+
+def test_what_is_no_json_is_whole_where_its_length_is_kept(raw: Callable[..., None], store: Store):
+    raw(b"PK\x03\x04 and so on", headers=b"Content-Length: 14\r\n")
+
+    assert store(xenioo_conn_id="raw").manifest.condition.state == "ok"
+
+
 # Whole without a proof
 
 
@@ -420,7 +467,7 @@ def test_without_framing_json_that_ends_early_is_refused_and_its_hour_respected(
     ("body", "reason"),
     [
         pytest.param(b"PK\x03\x04 and so on", "is not JSON", id="no JSON"),
-        pytest.param(b'{"a": NaN}', "cannot be followed", id="not quite JSON"),
+        pytest.param(b'{"a": NaN}', "cannot be followed to its end", id="not quite JSON"),
         pytest.param(b'{"a": ' + b"9" * 6000 + b"}", "cannot be followed", id="a huge number"),
         pytest.param(b"{}{}", "cannot be followed", id="something behind it"),
     ],
