@@ -19,9 +19,9 @@ from airflow_provider_xbackup.vault.acceptance import how_to_accept
 from airflow_provider_xbackup.vault.catalog import Backup
 from airflow_provider_xbackup.vault.chain import newest_reliable_full
 from airflow_provider_xbackup.vault.drops import find_drops
-from airflow_provider_xbackup.vault.encoding import Encoded
+from airflow_provider_xbackup.vault.encoding import Encoded, is_encoded_so
 from airflow_provider_xbackup.vault.layout import digits_of, make_backup_id
-from airflow_provider_xbackup.vault.manifest import Condition, Producer, Remote, RemoteBot, Scope
+from airflow_provider_xbackup.vault.manifest import Condition, Manifest, Producer, Remote, RemoteBot, Scope
 from airflow_provider_xbackup.vault.vault import Vault
 
 log = logging.getLogger(__name__)
@@ -103,9 +103,9 @@ class XeniooTransfer:
                 note()
                 raise
 
-    def _identify(self, name: str | None) -> RemoteBot | None:
-        """Say what is known of the bot, or None where that is nothing."""
-        return RemoteBot(name=name, key_sha256=self.key_sha256) if name or self.key_sha256 else None
+    def _identify(self, name: str | None) -> RemoteBot:
+        """Say what is known of the bot."""
+        return RemoteBot(name=name, key_sha256=self.key_sha256, connection_sha256=self.client.identity)
 
     def _respect_lost_answer(self, spool: Spool) -> None:
         """Ask no bot that answered in vain before its hour is over, whatever it counts as a call."""
@@ -150,7 +150,11 @@ class XeniooTransfer:
         return Condition(state="suspect", reasons=reasons)
 
     def _stored_this_hour(self) -> Backup | None:
-        """Return the backup that an earlier try of this very task instance stored, while the hour lasts."""
+        """Return the backup that an earlier try of this very task instance stored, while the hour lasts.
+
+        With another connection it may be of another bot, and with another encoding it is not what is wanted:
+        then the bot is asked, whose own hour decides.
+        """
         since = datetime.now(UTC) - COOLDOWN
         for backup in self.vault.backups("xenioo", self.account):
             if backup.instant < since:
@@ -158,8 +162,19 @@ class XeniooTransfer:
             if backup.tombstoned:
                 continue
             if _task_of(backup.manifest.producer) == _task_of(self.producer) and self.producer.run_id:
-                return backup
+                if self._is_wanted(backup.manifest):
+                    return backup
+                log.info(
+                    "This run stored %s less than an hour ago, of another connection or in another encoding: the "
+                    "bot is asked.",
+                    backup.location,
+                )
         return None
+
+    def _is_wanted(self, manifest: Manifest) -> bool:
+        bot, (artifact,) = manifest.remote.bot, manifest.artifacts
+        same_connection = bot is None or bot.connection_sha256 in (None, self.client.identity)
+        return same_connection and is_encoded_so(artifact, self.recipients, compress=self.compress)
 
     @property
     def _bot(self) -> str:

@@ -47,6 +47,7 @@ from airflow_provider_xbackup.vault.acceptance import how_to_accept
 from airflow_provider_xbackup.vault.catalog import Backup
 from airflow_provider_xbackup.vault.chain import newest_reliable_full
 from airflow_provider_xbackup.vault.drops import find_drops, sizes_of
+from airflow_provider_xbackup.vault.encoding import is_encoded_so
 from airflow_provider_xbackup.vault.layout import digits_of, make_backup_id
 from airflow_provider_xbackup.vault.manifest import Artifact as StoredArtifact
 from airflow_provider_xbackup.vault.manifest import Condition, Producer, Remote, Scope
@@ -124,6 +125,7 @@ class XrayTransfer:
             stored = self._take()
         else:
             log.info("Backup %s is in the vault already; nothing has to be done.", stored.location)
+            self._warn_of_other_keys(stored)
         if stored.manifest.condition.state == "incomplete":
             raise IncompleteBackupError(
                 f"The backup {stored.backup_id} is stored without its attachments, which were asked for: "
@@ -131,6 +133,18 @@ class XrayTransfer:
                 "cause is gone: a new run asks for a new backup; clearing this run's tasks finds this one again."
             )
         return stored
+
+    def _warn_of_other_keys(self, stored: Backup) -> None:
+        """Say when an earlier try stored the job's backup for others than those who are to read it now."""
+        if all(is_encoded_so(artifact, self.recipients) for artifact in stored.manifest.artifacts):
+            return
+        encrypted = any(artifact.encryption for artifact in stored.manifest.artifacts)
+        log.warning(
+            "Backup %s is %s, and stays so: an earlier try stored it, and encrypt_to has changed since. A new run "
+            "encrypts its backup as encrypt_to says now.",
+            stored.location,
+            "encrypted to other keys than encrypt_to names" if encrypted else "NOT encrypted",
+        )
 
     def _seen_done(self) -> XrayBackupJob:
         """Return the job as done, which no sensor has seen yet."""

@@ -89,10 +89,13 @@ class RemoteBot(_Model):
     :param name: what the bot calls itself in its backup
     :param key_sha256: SHA-256 of the bot's API key, where the backup was taken with it: it tells whether two
         backups are of one bot, and not what the key is
+    :param connection_sha256: SHA-256 of the address and the credentials it was taken with: it tells whether two
+        backups were taken through one connection, and not what the credentials are
     """
 
     name: str | None = None
     key_sha256: Sha256 | None = None
+    connection_sha256: Sha256 | None = None
 
 
 class Remote(_Model):
@@ -124,6 +127,8 @@ class Artifact(_Model):
     :param media_type: of the plain bytes
     :param compression: ``zstd`` or None
     :param encryption: ``age`` or None
+    :param recipients_sha256: SHA-256 of the public keys it is encrypted to: it tells whether two files are
+        encrypted to the same keys
     :param version_id: the version the store gave the object; a hint, valid in the vault that wrote it
     """
 
@@ -136,6 +141,7 @@ class Artifact(_Model):
     media_type: str
     compression: str | None = None
     encryption: str | None = None
+    recipients_sha256: Sha256 | None = None
     version_id: str | None = None
 
 

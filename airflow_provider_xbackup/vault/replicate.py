@@ -326,6 +326,7 @@ def _facts(artifact: Artifact) -> StoredBytes:
         artifact.stored_sha256,
         artifact.compression,
         artifact.encryption,
+        artifact.recipients_sha256,
     )
 
 

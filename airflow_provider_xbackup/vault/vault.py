@@ -157,6 +157,7 @@ class StoredBytes:
     :param stored_sha256: digest as stored
     :param compression: ``zstd`` or None
     :param encryption: ``age`` or None
+    :param recipients_sha256: what tells the keys it is encrypted to
     """
 
     size: int
@@ -165,6 +166,7 @@ class StoredBytes:
     stored_sha256: str
     compression: str | None = None
     encryption: str | None = None
+    recipients_sha256: str | None = None
 
     @classmethod
     def of(cls, encoded: Encoded) -> StoredBytes:
@@ -176,6 +178,7 @@ class StoredBytes:
             encoded.stored.sha256,
             encoded.compression,
             encoded.encryption,
+            encoded.recipients_sha256,
         )
 
 
@@ -399,6 +402,7 @@ class Draft:
             media_type=media_type,
             compression=facts.compression,
             encryption=facts.encryption,
+            recipients_sha256=facts.recipients_sha256,
             version_id=version_id,
         )
         with self._lock:

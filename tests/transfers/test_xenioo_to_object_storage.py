@@ -22,7 +22,6 @@ from airflow_provider_xbackup.exceptions import XBackupError, XBackupFailError
 from airflow_provider_xbackup.simulator import Simulator
 from airflow_provider_xbackup.transfers.xenioo_to_object_storage import XeniooToObjectStorageOperator
 from airflow_provider_xbackup.vault import Vault
-from airflow_provider_xbackup.vault.manifest import RemoteBot
 
 GET = "/bots/backup$"
 Store = Callable[..., Any]
@@ -139,15 +138,30 @@ def keyed(connect: Any, sim: Simulator) -> str:
 
 
 def test_the_manifest_names_the_bot_by_what_its_backup_says(store: Store):
-    assert store().manifest.remote.bot == RemoteBot(name="welcome")
+    bot = store().manifest.remote.bot
+
+    assert (bot.name, bot.key_sha256) == ("welcome", None)
 
 
 def test_the_manifest_keeps_the_digest_of_the_key_and_not_the_key(store: Store, keyed: str):
     manifest = store(xenioo_conn_id=keyed).manifest
 
     digest = hashlib.sha256(b"welcome-key").hexdigest()
-    assert manifest.remote.bot == RemoteBot(name="welcome", key_sha256=digest)
+    assert (manifest.remote.bot.name, manifest.remote.bot.key_sha256) == ("welcome", digest)
     assert "welcome-key" not in json.dumps(manifest.to_dict())
+
+
+def test_the_manifest_tells_backups_of_one_connection_from_those_of_another(
+    sim: Simulator, store: Store, keyed: str
+):
+    sim.settings.xenioo.cooldown_seconds = 0
+    made_with = [
+        store(make_context(run_id=f"run {number}"), xenioo_conn_id=conn_id).manifest.remote.bot.connection_sha256
+        for number, conn_id in enumerate(["welcome", "support", keyed, "welcome"])
+    ]
+
+    assert len(set(made_with)) == 3
+    assert made_with[0] == made_with[3]
 
 
 def test_an_encrypted_backup_names_its_bot_as_well(store: Store):
@@ -155,7 +169,7 @@ def test_an_encrypted_backup_names_its_bot_as_well(store: Store):
 
     backup = store(compress=True, encrypt_to=str(key.to_public()))
 
-    assert backup.manifest.remote.bot == RemoteBot(name="welcome")
+    assert backup.manifest.remote.bot.name == "welcome"
 
 
 def test_an_upload_that_is_tried_again_still_names_the_bot(store: Store, vault: Vault, keyed: str):
@@ -647,15 +661,15 @@ def encrypted_to(number: int, keys: list[Any] = []) -> str:  # noqa: B006 - the 
     return str(keys[number].to_public())
 
 
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        pytest.param({}, {"encrypt_to": [encrypted_to(0)]}, id="now encrypted"),
-        pytest.param({"encrypt_to": [encrypted_to(0)]}, {"encrypt_to": [encrypted_to(1)]}, id="another key"),
-        pytest.param({"encrypt_to": [encrypted_to(0)]}, {}, id="no more encrypted"),
-        pytest.param({}, {"compress": True}, id="now compressed"),
-    ],
-)
+OTHER_ENCODINGS = [
+    pytest.param({}, {"encrypt_to": [encrypted_to(0)]}, id="now encrypted"),
+    pytest.param({"encrypt_to": [encrypted_to(0)]}, {"encrypt_to": [encrypted_to(1)]}, id="another key"),
+    pytest.param({"encrypt_to": [encrypted_to(0)]}, {}, id="no more encrypted"),
+    pytest.param({}, {"compress": True}, id="now compressed"),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), OTHER_ENCODINGS)
 def test_bytes_spooled_for_another_encoding_are_not_uploaded(
     sim: Simulator, store: Store, vault: Vault, before: dict[str, Any], after: dict[str, Any]
 ):
@@ -690,6 +704,50 @@ def test_the_same_task_instance_within_the_hour_returns_what_it_stored(sim: Simu
     second = store(make_context(try_number=2))
 
     assert second.backup_id == first.backup_id
+    assert calls(sim) == 1
+
+
+def test_the_same_task_instance_with_another_connection_within_the_hour_asks_its_bot(
+    sim: Simulator, store: Store, vault: Vault
+):
+    first = store(account="bot")
+
+    second = store(make_context(try_number=2), account="bot", xenioo_conn_id="support")
+
+    assert (first.manifest.remote.bot.name, second.manifest.remote.bot.name) == ("welcome", "support")
+    assert files_of(vault, second)["bot"] == sim._world.bots.find("support").content
+
+
+def test_the_same_connection_under_another_id_returns_what_was_stored(sim: Simulator, store: Store, connect: Any):
+    connect("renamed", conn_type="xenioo", host=sim.xenioo_url("welcome"), password="welcome-token")
+    first = store(account="bot")
+
+    assert store(account="bot", xenioo_conn_id="renamed").backup_id == first.backup_id
+    assert calls(sim) == 1
+
+
+@pytest.mark.parametrize(("before", "after"), OTHER_ENCODINGS)
+def test_the_same_task_instance_with_another_encoding_within_the_hour_asks_the_bot_whose_hour_decides(
+    sim: Simulator, store: Store, vault: Vault, before: dict[str, Any], after: dict[str, Any]
+):
+    store(**before)
+
+    with pytest.raises(TaskDeferred):
+        operator(vault, **after).execute(make_context(try_number=2))
+    sim.settings.xenioo.cooldown_seconds = 0
+    sim.advance(5)
+    (artifact,) = store(make_context(try_number=2), **after).manifest.artifacts
+
+    assert artifact.encryption == ("age" if "encrypt_to" in after else None)
+    assert artifact.compression == ("zstd" if "compress" in after else None)
+    assert store(make_context(try_number=3), **after).manifest.artifacts == (artifact,)
+
+
+def test_the_same_keys_in_another_order_are_no_other_encoding(sim: Simulator, store: Store):
+    keys = [encrypted_to(0), encrypted_to(1)]
+    first = store(encrypt_to=keys)
+
+    assert store(make_context(try_number=2), encrypt_to=keys[::-1]).backup_id == first.backup_id
     assert calls(sim) == 1
 
 

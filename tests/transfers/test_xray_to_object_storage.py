@@ -150,6 +150,31 @@ def test_a_second_run_returns_the_same_backup_without_a_download(
     assert downloads(sim) == before
 
 
+@pytest.mark.parametrize(
+    ("before", "now", "words"),
+    [
+        pytest.param(None, "another", "is NOT encrypted, and stays so", id="not encrypted"),
+        pytest.param("one", "another", "is encrypted to other keys than encrypt_to names", id="other keys"),
+        pytest.param("one", None, "is encrypted to other keys than encrypt_to names", id="no keys any more"),
+        pytest.param("one", "one", None, id="the same key"),
+        pytest.param(None, None, None, id="none, then none"),
+    ],
+)
+def test_a_second_run_with_other_keys_says_that_what_is_stored_is_not_encrypted_to_them(
+    finished_job: MakeJob, store: Any, caplog: pytest.LogCaptureFixture, before: Any, now: Any, words: str | None
+):
+    keys = {name: str(pyrage.x25519.Identity.generate().to_public()) for name in ("one", "another")}
+    job = finished_job(with_attachments=True)
+    first = store(job, encrypt_to=keys.get(before))
+    caplog.clear()
+
+    second = store(job, encrypt_to=keys.get(now))
+
+    assert second.manifest == first.manifest
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [words in warning for warning in warnings] == ([True] if words else [])
+
+
 def test_a_partial_keeps_its_base_and_its_instant(no_cooldown: None, finished_job: MakeJob, store: Any):
     full = store(finished_job())
     job = finished_job(modified_since="2026-01-01T00:00:00Z", base=full.backup_id)
