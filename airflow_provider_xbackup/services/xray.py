@@ -541,15 +541,15 @@ def read_linked_file(answer: Answer) -> RemoteFile:
     return read_file(answer)
 
 
-def count_request(project_id: str) -> Request:
-    """Describe the GraphQL call that counts a project's entities: one request for all of them.
+def count_request(project_id: str | None = None) -> Request:
+    """Describe the GraphQL call that counts entities: one request for all kinds of them.
 
+    :param project_id: of which project; None for those of the whole tenant, which the service may refuse
     :raises InvalidArgumentError: when the id is no number
     """
-    (checked,) = _checked_project_ids([project_id]) or ()
-    fields = " ".join(
-        f'{entity}: {query}(projectId: "{checked}", limit: 1) {{ total }}' for entity, query in _COUNTED.items()
-    )
+    ids = () if project_id is None else _checked_project_ids([project_id]) or ()
+    arguments = ", ".join((*(f'projectId: "{checked}"' for checked in ids), "limit: 1"))
+    fields = " ".join(f"{entity}: {query}({arguments}) {{ total }}" for entity, query in _COUNTED.items())
     return Request("POST", "/api/v2/graphql", json={"query": f"{{ {fields} }}"})
 
 

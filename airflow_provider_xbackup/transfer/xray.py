@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -60,6 +61,7 @@ MOST_COUNTED = 50
 
 _ROLES = {Artifact.DATA: "backup", Artifact.ATTACHMENTS: "attachments"}
 _MEDIA_TYPE = "application/zip"
+_NOT_COUNTED = (ServiceError, ConnectionFailedError, InvalidArgumentError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +91,11 @@ class XrayTransfer:
     accept_identical: bool = False
     max_drop: float = 0.5
     patience: timedelta = timedelta(minutes=10)
-    # A file may be looked at many times within the tenant's budget of requests: each project is counted once.
-    _counted: dict[str, Mapping[str, int]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    # A file may be looked at many times within the tenant's budget of requests: each project is counted once, and
+    # the tenant as a whole, which is None.
+    _counted: dict[str | None, Mapping[str, int]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
     # When the job's files were written, once they were seen: one that is written later is another job's.
     _written: dict[Artifact, datetime] = field(default_factory=dict, init=False, repr=False, compare=False)
     # One that is an earlier backup's is not transferred again to find that out again, by what identifies it.
@@ -175,6 +180,7 @@ class XrayTransfer:
                     last_modified=remote.last_modified,
                 ),
                 entities=report.entities,
+                projects=report.projects,
                 producer=self.producer,
             )
 
@@ -236,24 +242,45 @@ class XrayTransfer:
             check_counts(report.entities, self._count_live(report.projects), self.job, report.unread)
 
     def _count_live(self, found: frozenset[str]) -> Mapping[str, int]:
-        """Add up what the service counts right now; nothing where it does not answer for every project."""
-        totals: dict[str, int] = {}
-        projects = sorted(found if self.job.project_ids is None else self.job.project_ids)
-        if len(projects) > MOST_COUNTED:
-            log.info(
-                "The backup of %d projects is not compared with live totals: too many requests.", len(projects)
-            )
+        """Return what the service counts right now; nothing where it does not answer for all there should be.
+
+        A file that is not the job's may lack whole projects: where all were asked for, they are not taken from it.
+        """
+        if self.job.project_ids is not None:
+            return self._count_projects(self.job.project_ids)
+        return self._count_tenant() or self._count_projects(found, probably=self._projects_before() - found)
+
+    def _count_tenant(self) -> Mapping[str, int]:
+        try:
+            totals = self._count(None)
+        except _NOT_COUNTED as error:
+            log.info("Xray does not count the whole tenant at once, so its projects are counted: %s", error)
+            self._counted[None] = totals = {}
+        return totals if "tests" in totals else {}
+
+    def _count_projects(self, sure: Collection[str], probably: Collection[str] = ()) -> Mapping[str, int]:
+        """Add up projects: nothing if one that is there is not counted; one that may be gone may fail."""
+        totals: Counter[str] = Counter()
+        if len(sure) + len(probably) > MOST_COUNTED:
+            log.info("The backup of %d projects is not compared with live totals: too many requests.", len(sure))
             return {}
-        for project_id in projects:
+        for project_id in (*sorted(sure), *sorted(probably)):
             try:
-                if project_id not in self._counted:
-                    self._counted[project_id] = read_counts(self.client.call(count_request(project_id)))
-            except (ServiceError, ConnectionFailedError, InvalidArgumentError) as error:
-                log.warning("The backup is not compared with the live totals: %s", error)
-                return {}
-            for entity, count in self._counted[project_id].items():
-                totals[entity] = totals.get(entity, 0) + count
+                totals.update(self._count(project_id))
+            except _NOT_COUNTED as error:
+                if project_id in sure:
+                    log.warning("The backup is not compared with the live totals: %s", error)
+                    return {}
         return totals
+
+    def _count(self, project_id: str | None) -> Mapping[str, int]:
+        if project_id not in self._counted:
+            self._counted[project_id] = read_counts(self.client.call(count_request(project_id)))
+        return self._counted[project_id]
+
+    def _projects_before(self) -> frozenset[str]:
+        earlier = self._newest_reliable_full()
+        return frozenset() if earlier is None else frozenset(earlier.manifest.projects or ())
 
     def _refuse_identical(self, data: StoredArtifact, remote: RemoteFile) -> None:
         """Refuse a file that is another job's byte for byte, unless it was written after that one."""
@@ -284,10 +311,12 @@ class XrayTransfer:
         if report.entities is not None:
             before |= earlier.manifest.entities or {}
             now |= report.entities
-        reasons = tuple(
-            f"{drop}, against backup {earlier.backup_id}."
-            for drop in find_drops(now, before, self.max_drop, report.unread)
+        gone = sorted(frozenset(earlier.manifest.projects or ()) - report.projects)
+        falls = (
+            *find_drops(now, before, self.max_drop, report.unread),
+            *(f"nothing of project {project_id} is left" for project_id in gone),
         )
+        reasons = tuple(f"{fall}, against backup {earlier.backup_id}." for fall in falls)
         if not reasons:
             return Condition()
         log.warning(

@@ -183,6 +183,7 @@ class Manifest(_Model):
     :param remote: where it came from
     :param artifacts: the files
     :param entities: counts by type, None where the content was not read
+    :param projects: the vendor's ids of the projects that something of is in it, None where nobody looked
     :param producer: what made it
     """
 
@@ -200,6 +201,7 @@ class Manifest(_Model):
     remote: Remote = Remote()
     artifacts: Annotated[tuple[Artifact, ...], Field(min_length=1)]
     entities: dict[str, Size] | None = None
+    projects: tuple[str, ...] | None = None
     producer: Producer
 
     @property

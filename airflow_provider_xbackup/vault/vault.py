@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -280,6 +280,7 @@ class Draft:
         condition: Condition | Mapping[str, Any] = Condition(),  # noqa: B008 - immutable
         remote: Remote | Mapping[str, Any] = Remote(),  # noqa: B008 - immutable
         entities: Mapping[str, int] | None = None,
+        projects: Collection[str] | None = None,
         completed_at: datetime | None = None,
     ) -> Backup:
         """Make the backup exist: look at every artifact, write the manifest, look at every artifact again.
@@ -295,6 +296,7 @@ class Draft:
         :param condition: whether the backup can be relied on
         :param remote: where it came from
         :param entities: counts by type, None where the content was not read
+        :param projects: ids of the projects that something of is in it, None where nobody looked
         :param completed_at: when all artifacts were stored; default now
         :return: the backup, this attempt's or the one that was first
         :raises IncompleteWriteError: when an artifact is missing or has another size; there is no backup
@@ -316,6 +318,7 @@ class Draft:
                 "remote": remote,
                 "artifacts": self.artifacts,
                 "entities": None if entities is None else dict(entities),
+                "projects": None if projects is None else sorted(projects, key=lambda one: (len(one), one)),
                 "producer": producer,
             }
         )

@@ -64,7 +64,7 @@ def test_the_file_has_exactly_the_fields_of_the_format() -> None:
     assert written["schema"] == "xbackup/manifest/v1"
     assert list(written) == [
         "schema", "service", "account", "backup_id", "kind", "modified_since", "base", "scope", "requested_at",
-        "completed_at", "condition", "remote", "artifacts", "entities", "producer",
+        "completed_at", "condition", "remote", "artifacts", "entities", "projects", "producer",
     ]  # fmt: skip
 
 
