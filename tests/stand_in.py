@@ -43,6 +43,9 @@ class StateStore:
     def set(self, key: str, value: Any) -> None:
         self.values[key] = json.dumps(value)
 
+    def delete(self, key: str) -> None:
+        self.values.pop(key, None)
+
 
 def make_context(store: StateStore | None = None, **ti: Any) -> dict[str, Any]:
     """The context of one try of a task; without a store, that of an Airflow before 3.3."""

@@ -167,12 +167,12 @@ class XeniooRestoreBotOperator(BaseOperator):
 
     def _ask(self, keys: NewKeys, body: bytes) -> RestoredBot:
         """Ask for the bot; where none was made for certain, the place for its keys is given back."""
-        from airflow_provider_xbackup.services.xenioo import has_made_nothing
+        from airflow_provider_xbackup.services.errors import had_no_effect
 
         try:
             return self._hook.restore_backup(body)
         except XBackupError as error:
-            if error.error is None or not has_made_nothing(error.error):
+            if error.error is None or not had_no_effect(error.error):
                 raise XBackupFailError(
                     f"{error} Whether the bot was made is not known, so it is not asked for again. Look for it in "
                     f"the account: if it is there, its keys are too; if it is not, remove {self._place}, which "

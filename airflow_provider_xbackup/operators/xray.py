@@ -19,6 +19,7 @@ from airflow_provider_xbackup.exceptions import (
 from airflow_provider_xbackup.hooks.xray import XrayHook
 from airflow_provider_xbackup.tasks import arguments, cooldown
 from airflow_provider_xbackup.tasks.job_memory import JobMemory
+from airflow_provider_xbackup.tasks.unanswered import UnansweredRequest
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
@@ -27,6 +28,17 @@ if TYPE_CHECKING:
     from airflow_provider_xbackup.vault.catalog import Backup
 
 AUTO = "auto"
+
+#: A refusal counts from the end of a job, which may take hours.
+_EXPLAINED = timedelta(hours=12)
+_PROBABLY = (
+    "An earlier try of this task asked at {at} and got no answer: that request was probably accepted, and is what "
+    "has to be waited for. Its backup stays with Xray, since its job id is lost."
+)
+_PERHAPS = (
+    "Perhaps an earlier try of this task asked and got no answer: then that is what has to be waited for, and its "
+    "backup stays with Xray, since its job id is lost."
+)
 
 
 class XrayCreateBackupOperator(BaseOperator):
@@ -126,17 +138,24 @@ class XrayCreateBackupOperator(BaseOperator):
         job = self._running_or_fresh(known, memory)
         if job is None:
             self._prepare_vault()
+            unanswered = UnansweredRequest(context, self._asked_for, within=_EXPLAINED)
             try:
-                job = self._hook.create_backup(*self._request())
+                with unanswered.noted():
+                    job = self._hook.create_backup(*self._request())
+                    self.log.info("Xray accepted the %s backup job %s.", job.kind, job.job_id)
+                    memory.keep(job)
             except XBackupCooldownError as refusal:
                 if known is not None and self._may_have_just_ended(known):
                     self.log.info("Picking up job %s, whose end the cooldown may be counted from.", known.job_id)
                     return known.to_dict()
                 cooldown.handle(
-                    refusal, self, on_cooldown=self.on_cooldown, give_up_at=give_up_at, refusals=refusals
+                    refusal,
+                    self,
+                    on_cooldown=self.on_cooldown,
+                    give_up_at=give_up_at,
+                    refusals=refusals,
+                    because=unanswered.explain(_PROBABLY, _PERHAPS),
                 )
-            self.log.info("Xray accepted the %s backup job %s.", job.kind, job.job_id)
-            memory.keep(job)
         return job.to_dict()
 
     def _may_have_just_ended(self, job: XrayBackupJob) -> bool:
@@ -194,7 +213,9 @@ class XrayCreateBackupOperator(BaseOperator):
         from airflow_provider_xbackup.hooks.vault import VaultHook
 
         with airflow_errors(account_label("Xray", self._account, self.xray_conn_id)):
-            VaultHook(self.vault).vault.prepare()
+            vault = VaultHook(self.vault).vault
+            vault.prepare()
+            vault.warn_of_little_room("xray", self._account)
 
     def _find_stored(self, job: XrayBackupJob) -> Backup | None:
         """Return the backup that was made of a job, where the vault is known."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from airflow_provider_xbackup.errors import BackupError
+from airflow_provider_xbackup.services.errors import CooldownError
 
 
 class FileError(BackupError):
@@ -77,6 +78,14 @@ class SpoolError(BackupError):
     """The folder in which an answer is kept until it is uploaded cannot be used."""
 
     retryable = False
+
+
+class AnswerInHandError(BackupError):
+    """A bot's answer could not be stored, and is kept: another try may store it, whatever was in the way."""
+
+
+class SpentHourError(CooldownError):
+    """The bot is not asked, because an answer that could not be used has probably spent its hour."""
 
 
 class UnreadableSpoolError(SpoolError):

@@ -14,9 +14,20 @@ from airflow_provider_xbackup.hooks.vault import VaultHook
 from airflow_provider_xbackup.hooks.xenioo import XeniooHook
 from airflow_provider_xbackup.tasks import arguments, cooldown, outcome
 from airflow_provider_xbackup.tasks.interrupts import Interrupt
+from airflow_provider_xbackup.tasks.unanswered import UnansweredRequest
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
+
+_EXPLAINED = timedelta(hours=2)
+_PROBABLY = (
+    "An earlier try of this task called the bot at {at} and did not get its whole answer: that call has probably "
+    "spent the hour, and what it brought is lost."
+)
+_PERHAPS = (
+    "Perhaps an earlier try of this task called the bot and did not get its whole answer: then that call has "
+    "spent the hour, and what it brought is lost."
+)
 
 
 class XeniooToObjectStorageOperator(BaseOperator):
@@ -98,15 +109,22 @@ class XeniooToObjectStorageOperator(BaseOperator):
         self._interrupt.end()
 
     def _store(self, context: Context, *, give_up_at: datetime, refusals: int) -> dict[str, Any]:
+        from airflow_provider_xbackup.transfer.errors import SpentHourError
         from airflow_provider_xbackup.transfer.xenioo import XeniooTransfer
         from airflow_provider_xbackup.vault.encoding import parse_recipients
 
         account = self.account or self.xenioo_conn_id
         about = account_label("Xenioo", account, self.xenioo_conn_id)
         hook = XeniooHook(self.xenioo_conn_id, account)
+        unanswered = UnansweredRequest(context, {"xenioo_conn_id": self.xenioo_conn_id}, within=_EXPLAINED)
+        transfer: XeniooTransfer | None = None
+
+        def outlook() -> str:
+            return transfer.outlook() if transfer is not None else "The bot was not asked."
+
         try:
-            with self._interrupt.heeded(about), airflow_errors(about):
-                backup = XeniooTransfer(
+            with self._interrupt.heeded(about, outlook), airflow_errors(about):
+                transfer = XeniooTransfer(
                     client=hook.client,
                     key_sha256=hook.bot_key_sha256,
                     vault=VaultHook(self.vault).vault,
@@ -115,10 +133,21 @@ class XeniooToObjectStorageOperator(BaseOperator):
                     spool_dir=configuration.spool_dir(),
                     recipients=parse_recipients(self.encrypt_to),
                     compress=self.compress,
+                    asking=unanswered.noted,
                     assumed_wait=configuration.xenioo_cooldown(),
-                ).run()
+                )
+                backup = transfer.run()
         except XBackupCooldownError as refusal:
-            cooldown.handle(refusal, self, on_cooldown=self.on_cooldown, give_up_at=give_up_at, refusals=refusals)
+            # Of an answer that could not be used the refusal itself tells.
+            told = isinstance(refusal.error, SpentHourError)
+            cooldown.handle(
+                refusal,
+                self,
+                on_cooldown=self.on_cooldown,
+                give_up_at=give_up_at,
+                refusals=refusals,
+                because="" if told else unanswered.explain(_PROBABLY, _PERHAPS),
+            )
         self.log.info("%s", outcome.conclusion_of(backup))
         outcome.announce(context, self, backup)
         return outcome.summary_of(backup)

@@ -17,6 +17,8 @@ from airflow_provider_xbackup.transfer.options import check_max_drop, check_mode
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath, XComArg
 
+_OUTLOOK = "The next try takes the job's files from their beginning; no new backup is asked for."
+
 
 class XrayToObjectStorageOperator(BaseOperator):
     """Stream the files of a finished Xray backup into a vault: whole and the job's own, or not at all.
@@ -82,7 +84,7 @@ class XrayToObjectStorageOperator(BaseOperator):
         arguments.check_all(self, self._checks)
         account = self.account or self.xray_conn_id
         about = account_label("Xray", account, self.xray_conn_id)
-        with self._interrupt.heeded(about), airflow_errors(about):
+        with self._interrupt.heeded(about, lambda: _OUTLOOK), airflow_errors(about):
             backup = XrayTransfer(
                 client=XrayHook(self.xray_conn_id, account).client,
                 vault=VaultHook(self.vault).vault,

@@ -105,10 +105,12 @@ class Store:
     def prepare(self) -> None:
         """Make sure that the vault can be written, before anything costly is done. Cheap when repeated.
 
-        On disk the folder is made and tried; elsewhere one listing request asks for the bucket.
+        On disk the folder is made, and some bytes are written and flushed; elsewhere one listing request asks
+        for the bucket.
 
         :raises MissingBucketError: when the bucket does not exist
         :raises UnwritableFolderError: when the folder cannot be made or written
+        :raises NoSpaceError: when its disk takes no bytes
         :raises VaultAccessError: when the credentials are refused
         :raises StoreUnavailableError: when nobody answers
         """
@@ -131,6 +133,13 @@ class Store:
 
         probe = self._connect_quickly()
         self._do("open", "", lambda: obstore.list_with_delimiter(probe))
+
+    def free_space(self) -> int | None:
+        """Return how many bytes can still be stored, or None where that is not known.
+
+        :raises VaultError: when the store does not tell
+        """
+        return None
 
     # -- writing ---------------------------------------------------------------------------------------
 

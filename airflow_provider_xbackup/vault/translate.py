@@ -27,15 +27,8 @@ class UnconditionalStoreError(VaultError):
     """The store knows no conditional write. Never leaves :class:`~.store.Store`."""
 
 
-_UNWRITABLE = (
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ENOTDIR,
-    errno.EISDIR,
-    errno.ENOENT,
-    errno.EEXIST,
-)
+_UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOENT)
+_IN_THE_WAY = (errno.EEXIST, errno.ENOTDIR)
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _MISSING_BUCKET = {"NoSuchBucket", "ContainerNotFound", "FilesystemNotFound"}
 _NO_CONDITION = {"NotImplemented", "UnsupportedHeader"}
@@ -142,6 +135,11 @@ def _disk_error(exc: Exception, number: int, url: VaultUrl, action: str, path: s
                 f"This user (uid {os.getuid()}) may not {action} {where}: {what}. Correct the owner or the "
                 "mode of the folder."
             )
+    elif number in _IN_THE_WAY:
+        return UnwritableFolderError(
+            f"The vault {url} cannot be written: a file lies where a folder is needed, at {where} or above it. "
+            "Move it away, or correct the URL."
+        )
     elif number in _UNWRITABLE:
         return UnwritableFolderError(
             f"The vault {url} cannot be written by this user (uid {os.getuid()}): {what} at {where}. Make "

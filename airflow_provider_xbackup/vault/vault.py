@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from airflow_provider_xbackup.vault.errors import (
     IncompleteWriteError,
     ObjectExistsError,
     ObjectMissingError,
+    VaultError,
 )
 from airflow_provider_xbackup.vault.layout import BackupPath
 from airflow_provider_xbackup.vault.manifest import (
@@ -32,6 +34,8 @@ from airflow_provider_xbackup.vault.manifest import (
 from airflow_provider_xbackup.vault.store import Store
 from airflow_provider_xbackup.vault.url import VaultUrl
 from airflow_provider_xbackup.vault.waiting import GRACE, within
+
+log = logging.getLogger(__name__)
 
 
 class Vault:
@@ -66,6 +70,27 @@ class Vault:
     def prepare(self) -> None:
         """Make sure that it can be written, before anything costly is done; see :meth:`Store.prepare`."""
         self.store.prepare()
+
+    def warn_of_little_room(self, service: str, account: str) -> None:
+        """Say in the log when the newest backup of an account took more than is free, where that is known.
+
+        :param service: ``xray`` or ``xenioo``
+        :param account: the account's name
+        """
+        with contextlib.suppress(VaultError):  # a warning is worth no failure
+            free = self.store.free_space()
+            newest = None if free is None else next(iter(self.backups(service, account)), None)
+            if free is None or newest is None or newest.manifest.stored_size <= free:
+                return
+            log.warning(
+                "The disk of the vault %s has %d MB free, and the newest backup of %s/%s takes %d MB: make room "
+                "or apply retention before the next one comes.",
+                self.url,
+                free // 10**6,
+                service,
+                account,
+                newest.manifest.stored_size // 10**6,
+            )
 
     def require(self) -> None:
         """Make sure that there is something to read; see :meth:`Store.require`."""

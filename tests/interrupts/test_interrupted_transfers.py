@@ -161,6 +161,7 @@ def test_wherever_the_source_stalls_a_told_transfer_ends_and_leaves_nothing(
 
     assert name == "XBackupError"
     assert "Xray account 'acme'" in text
+    assert "The next try takes the job's files from their beginning" in text
     until(lambda: stalled(sim).cut_off)
     assert (s3.names(), s3.unfinished()) == ([], [])
 
@@ -304,9 +305,24 @@ def test_half_an_answer_of_a_bot_is_removed_from_the_spool_and_its_hour_respecte
     name, text = task.end()
 
     assert (name, words in text) == (error, True)
+    assert ("answer was lost" in text) is (number == signal.SIGTERM)
     until(lambda: stalled(sim).cut_off)
     assert names(spool_dir) == [".lost"]
     assert (store.names(), store.unfinished()) == ([], [])
+
+
+def test_a_bot_that_has_not_answered_leaves_nothing_in_hand(
+    sim: Simulator, patient: None, store: Store, start: Start, spool_dir: Path
+):
+    sim.add_fault(action="stall", path="/bots/backup$")
+    task = start("xenioo", **xenioo(store))
+    until(lambda: stalled(sim), task.running)
+
+    task.signal(signal.SIGTERM)
+    name, text = task.end()
+
+    assert (name, "No answer of the bot is in hand" in text) == ("XBackupError", True)
+    assert names(spool_dir) == []
 
 
 @signals
@@ -329,6 +345,7 @@ def test_a_whole_answer_of_a_bot_stays_in_the_spool_and_is_uploaded_by_the_next_
     name, text = task.end()
 
     assert (name, words in text) == (error, True)
+    assert ("answer is kept on this machine" in text) is (number == signal.SIGTERM)
     assert names(spool_dir) == [".body", ".json"]
     s3.relay.hold(None)
     assert_run_again_converges(XeniooToObjectStorageOperator, xenioo(s3), s3)

@@ -3,7 +3,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import os
+import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -590,12 +592,14 @@ def test_a_vault_that_cannot_be_written_fails_before_the_hour_is_spent(
 
 
 def test_an_upload_that_fails_twice_is_done_in_the_end_without_a_second_call(
-    sim: Simulator, store: Store, vault: Vault, content: bytes
+    sim: Simulator, store: Store, vault: Vault, content: bytes, spool_dir: Path
 ):
     repair = break_vault(vault)
     for try_number in (1, 2):
-        with pytest.raises(XBackupError, match="welcome"):
+        with pytest.raises(XBackupError, match=r"welcome.*answer is in hand") as failed:
             operator(vault).execute(make_context(try_number=try_number))
+        assert f"this machine ({socket.gethostname()}, {spool_dir})" in str(failed.value)
+        assert "without spending another hour" in str(failed.value)
         assert calls(sim) == 1
     repair()
 
@@ -603,6 +607,55 @@ def test_an_upload_that_fails_twice_is_done_in_the_end_without_a_second_call(
 
     assert files_of(vault, backup) == {"bot": content}
     assert calls(sim) == 1
+
+
+def test_a_vault_that_cannot_be_written_is_tried_again_as_long_as_the_answer_is_in_hand(
+    sim: Simulator, store: Store, vault: Vault, content: bytes
+):
+    root = Path(vault.url.prefix)
+    break_vault(vault)
+    for try_number in (1, 2):
+        with pytest.raises(XBackupError, match=r"a file lies where a folder is needed.*is in hand") as failed:
+            operator(vault).execute(make_context(try_number=try_number))
+        assert not isinstance(failed.value, AirflowFailException)
+        shutil.rmtree(root, ignore_errors=True)
+        root.unlink(missing_ok=True)
+        root.write_text("in the way")
+    root.unlink()
+
+    assert files_of(vault, store(make_context(try_number=3))) == {"bot": content}
+    assert calls(sim) == 1
+
+
+def test_a_disk_with_little_room_is_warned_of_before_the_hour_is_spent(
+    sim: Simulator, store: Store, vault: Vault, caplog: pytest.LogCaptureFixture
+):
+    backup = store()
+    manifest = Path(vault.url.prefix) / backup.path.manifest
+    size = f'"stored_size": {backup.manifest.stored_size}'
+    manifest.write_text(manifest.read_text().replace(size, '"stored_size": 1000000000000000000'))
+    sim.settings.xenioo.cooldown_seconds = 0
+
+    store(make_context(run_id="the next"))
+
+    assert "make room or apply retention" in caplog.text
+
+
+def test_the_log_tells_when_the_bot_is_asked_its_answer_here_and_in_the_vault(
+    store: Store, content: bytes, spool_dir: Path, caplog: pytest.LogCaptureFixture
+):
+    with caplog.at_level(logging.INFO):
+        backup = store(compress=True)
+
+    said = [record.getMessage() for record in caplog.records if "transfer.xenioo" in record.name]
+    assert len(said) == 4
+    assert said[0].startswith("Asking the bot at 127.0.0.1")
+    assert said[1].startswith(f"The bot's answer is here: {len(content)} bytes, kept as ")
+    assert str(spool_dir) in said[1]
+    assert said[2].startswith("Uploading the bot's answer to file://")
+    assert (
+        said[3] == f"The bot's answer is in the vault: {backup.manifest.stored_size} bytes in {backup.location}."
+    )
 
 
 def test_an_answer_is_uploaded_however_long_its_retry_took(

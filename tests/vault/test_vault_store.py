@@ -229,7 +229,7 @@ def test_a_folder_that_cannot_be_written_is_refused_at_every_write(open_tmp: Pat
 def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(UnwritableFolderError):
+        with pytest.raises(UnwritableFolderError, match=r"a file lies where a folder is needed.*Move it away"):
             Vault.open(path).prepare()
 
 
@@ -242,15 +242,21 @@ def test_an_unreadable_object_is_no_missing_object(open_tmp: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "call", ["store.put_stream('x', [b'y' * 999_999] * 30)", "store.create('x', b'y' * 9_999_999)"]
+    ("call", "room"),
+    [
+        pytest.param("store.put_stream('x', [b'y' * 999_999] * 30)", 2_000_000, id="a stream"),
+        pytest.param("store.create('x', b'y' * 9_999_999)", 2_000_000, id="a small object"),
+        pytest.param("store.prepare()", 0, id="before anything costly, none"),
+        pytest.param("store.prepare()", 30_000, id="before anything costly, little"),
+    ],
 )
-def test_a_full_disk_is_called_full_and_nothing_stays(tmp_path: Path, call: str) -> None:
+def test_a_full_disk_is_called_full_and_nothing_stays(tmp_path: Path, call: str, room: int) -> None:
     script = f"""
         import resource
         from airflow_provider_xbackup.vault import Vault
         from airflow_provider_xbackup.vault.errors import NoSpaceError
         store = Vault.open("file://{tmp_path}/v").store
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))
         try:
             {call}
         except NoSpaceError as exc:
