@@ -195,4 +195,7 @@ def _read_instant(text: str) -> datetime:
         raise InvalidArgumentError(
             f"The instant {text[:60]!r} has no time zone; write it like 2026-11-23T01:45:00Z."
         )
-    return instant.astimezone(UTC)
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        raise InvalidArgumentError(f"The instant {text[:60]!r} is not on the calendar in UTC.") from None

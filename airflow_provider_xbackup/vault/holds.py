@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
@@ -170,7 +170,7 @@ def make_hold(who: str, why: str, until: datetime | None, now: datetime) -> Hold
 
     :raises InvalidArgumentError: when it would end in the past, or who or why is empty or too long
     """
-    if until is not None and (until.tzinfo is None or until <= now):
+    if until is not None and (until.tzinfo is None or until <= now or not _is_on_calendar(until)):
         raise InvalidArgumentError(
             f"A hold ends in the future, and at an instant with a time zone, not at {until}."
         )
@@ -211,6 +211,15 @@ def _revive(store: Store, path: BackupPath) -> bool:
     if not store.exists(path.tombstone):
         return False
     store.delete(path.tombstone)
+    return True
+
+
+def _is_on_calendar(instant: datetime) -> bool:
+    """Tell whether an instant is in a year from 1 to 9999 in UTC as well."""
+    try:
+        instant.astimezone(UTC)
+    except OverflowError:
+        return False
     return True
 
 

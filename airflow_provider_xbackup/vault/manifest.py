@@ -31,7 +31,10 @@ _MAJOR = 1
 
 
 def _to_utc(value: datetime) -> datetime:
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is not on the calendar in UTC") from None
 
 
 def _instant(value: datetime) -> str:

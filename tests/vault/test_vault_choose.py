@@ -91,7 +91,17 @@ def test_where_there_is_none_it_says_so(local: Vault, on, text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "newest", "as-of", "as-of yesterday", "as-of 2026-11-01T00:00", "2026", "latest best", None],
+    [
+        "",
+        "newest",
+        "as-of",
+        "as-of yesterday",
+        "as-of 2026-11-01T00:00",
+        "as-of 0001-01-01T00:00+01:00",
+        "2026",
+        "latest best",
+        None,
+    ],
 )
 def test_other_words_are_refused(text: Any) -> None:
     with pytest.raises(InvalidArgumentError):
