@@ -18,7 +18,7 @@ from airflow_provider_xbackup.vault.errors import (
     RecordError,
 )
 from airflow_provider_xbackup.vault.layout import BackupPath
-from airflow_provider_xbackup.vault.records import Acceptance
+from airflow_provider_xbackup.vault.records import Acceptance, read_record
 from airflow_provider_xbackup.vault.store import Store
 from airflow_provider_xbackup.vault.url import VaultUrl
 from airflow_provider_xbackup.vault.vault import Vault
@@ -115,7 +115,7 @@ def _word(who: str, why: str, now: datetime) -> Acceptance:
 
 def _read(store: Store, path: BackupPath) -> Acceptance:
     try:
-        return Acceptance.from_json(store.read(path.accepted))
+        return read_record(store, path.accepted, Acceptance)
     except RecordError as exc:
         reason = str(exc)
     raise RecordError(

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from airflow_provider_xbackup.vault import layout
 from airflow_provider_xbackup.vault.ahead import read_ahead
-from airflow_provider_xbackup.vault.errors import ManifestError, ObjectMissingError
+from airflow_provider_xbackup.vault.errors import ManifestError, ObjectMissingError, UnreadableObjectError
 from airflow_provider_xbackup.vault.layout import BackupPath
 from airflow_provider_xbackup.vault.manifest import Manifest, Scope
 from airflow_provider_xbackup.vault.store import Store
@@ -214,13 +214,14 @@ def read_manifest(store: Store, path: BackupPath) -> Manifest:
     """Read the manifest of a backup.
 
     :raises ObjectMissingError: when there is none, so that there is no such backup
-    :raises ManifestError: when it is damaged, of an unknown version, or belongs to another backup
+    :raises ManifestError: when it is damaged, of an unknown version, belongs to another backup, or cannot be
+        read though the store answers
     :raises VaultError: when the store does not answer
     """
     try:
         manifest = Manifest.from_json(store.read(path.manifest))
-    except ManifestError as exc:
-        reason = str(exc)
+    except (ManifestError, UnreadableObjectError) as exc:
+        reason = str(exc).removesuffix(".")
     else:
         named = BackupPath(manifest.service, manifest.account, manifest.backup_id)
         if named == path:

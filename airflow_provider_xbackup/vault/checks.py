@@ -15,7 +15,7 @@ from airflow_provider_xbackup.vault.catalog import CLOCK_TOLERANCE, Backup
 from airflow_provider_xbackup.vault.errors import ObjectMissingError, RecordError
 from airflow_provider_xbackup.vault.layout import BackupPath
 from airflow_provider_xbackup.vault.manifest import Instant, Producer, Size
-from airflow_provider_xbackup.vault.records import Record
+from airflow_provider_xbackup.vault.records import Record, read_record
 from airflow_provider_xbackup.vault.store import Store
 
 
@@ -190,10 +190,8 @@ def _second(name: str) -> str:
 
 def _read(store: Store, path: str) -> Iterator[Check]:
     try:
-        data = store.read(path)
+        yield read_record(store, path, Check)
     except ObjectMissingError:  # removed with its backup between the listing and now
         return
-    try:
-        yield Check.from_json(data)
     except RecordError as exc:
         raise RecordError(f"The check record {store.url.join(path)} cannot be used: {exc}.") from None

@@ -45,6 +45,13 @@ class ObjectMissingError(VaultError):
     """An object that should be there is not."""
 
 
+class UnreadableObjectError(VaultError):
+    """One object cannot be read, though the store answers: a bad sector, an archived one, one far too large.
+
+    It tells something of that object, and nothing of others.
+    """
+
+
 class ObjectExistsError(VaultError):
     """An object that was to be created exists already."""
 

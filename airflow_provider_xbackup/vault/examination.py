@@ -25,6 +25,7 @@ from airflow_provider_xbackup.vault.errors import (
     DecryptionError,
     MissingIdentityError,
     ObjectMissingError,
+    UnreadableObjectError,
     WrongIdentityError,
 )
 from airflow_provider_xbackup.vault.identities import Identities
@@ -160,7 +161,9 @@ class Examination:
             return self._read(artifact, inventory) if self._wanted.level in _DIGESTS else "presence"
         except ObjectMissingError:
             self._find("missing-object", f"{artifact.name} is not there.", artifact)
-            return "none"
+        except UnreadableObjectError as exc:
+            self._find("unreadable-object", str(exc), artifact)
+        return "none"
 
     def _read(self, artifact: Artifact, inventory: Inventory) -> Depth:
         wanted = self._wanted

@@ -15,7 +15,7 @@ from airflow_provider_xbackup.vault.errors import ManifestError, ObjectMissingEr
 from airflow_provider_xbackup.vault.holds import is_held
 from airflow_provider_xbackup.vault.layout import BackupPath
 from airflow_provider_xbackup.vault.plan import Entry
-from airflow_provider_xbackup.vault.records import Tombstone
+from airflow_provider_xbackup.vault.records import Tombstone, read_record
 from airflow_provider_xbackup.vault.store import Store
 from airflow_provider_xbackup.vault.vault import Vault
 
@@ -103,7 +103,7 @@ def _base(store: Store, path: BackupPath) -> str | None:
 def _expired_at(store: Store, path: BackupPath) -> datetime | None:
     """Read when a backup expired; None where its tombstone is gone or cannot be read."""
     try:
-        return Tombstone.from_json(store.read(path.tombstone)).at
+        return read_record(store, path.tombstone, Tombstone).at
     except (ObjectMissingError, RecordError):
         return None
 
@@ -114,7 +114,7 @@ def is_damaged(store: Store, path: BackupPath) -> bool:
     :raises VaultError: when the store does not answer
     """
     try:
-        Tombstone.from_json(store.read(path.tombstone))
+        read_record(store, path.tombstone, Tombstone)
     except RecordError:
         return True
     except ObjectMissingError:

@@ -18,7 +18,7 @@ from airflow_provider_xbackup.vault.errors import (
 )
 from airflow_provider_xbackup.vault.layout import BackupPath
 from airflow_provider_xbackup.vault.manifest import Manifest
-from airflow_provider_xbackup.vault.records import Hold
+from airflow_provider_xbackup.vault.records import Hold, read_record
 from airflow_provider_xbackup.vault.store import Store
 from airflow_provider_xbackup.vault.vault import Vault
 
@@ -62,11 +62,9 @@ def read_hold(store: Store, path: BackupPath) -> Hold | None:
     :raises VaultError: when the store does not answer
     """
     try:
-        data = store.read(path.hold)
+        return read_record(store, path.hold, Hold)
     except ObjectMissingError:
         return None
-    try:
-        return Hold.from_json(data)
     except RecordError as exc:
         reason = str(exc)
     raise RecordError(

@@ -17,6 +17,7 @@ from airflow_provider_xbackup.vault.errors import (
     ObjectExistsError,
     ObjectMissingError,
     StoreUnavailableError,
+    UnreadableObjectError,
     VaultError,
 )
 from airflow_provider_xbackup.vault.leftovers import Leftover
@@ -271,7 +272,8 @@ class Store:
 
         :param limit: refuse a larger one, which cannot be what it says it is
         :raises ObjectMissingError: when there is none
-        :raises VaultError: when it is larger, or the store does not answer
+        :raises UnreadableObjectError: when it is larger, or this one object cannot be read
+        :raises VaultError: when the store does not answer
         """
         import obstore
 
@@ -282,7 +284,7 @@ class Store:
 
         data, size = self._do("read", path, get)
         if data is None:
-            raise VaultError(f"{self.url.join(path)} has {size} bytes, more than the {limit} it may have.")
+            raise UnreadableObjectError(f"{self.url.join(path)} has {size} bytes, more than the {limit} it may have.")
         return data
 
     def open_stream(self, path: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
@@ -295,7 +297,8 @@ class Store:
         :param end: the byte after the last one, None for all
         :return: blocks
         :raises ObjectMissingError: when there is none
-        :raises VaultError: when the store does not answer, or the object changed meanwhile
+        :raises UnreadableObjectError: when this one object cannot be read, or changed meanwhile
+        :raises VaultError: when the store does not answer
         """
         import obstore
 

@@ -16,6 +16,7 @@ from airflow_provider_xbackup.vault.errors import (
     ObjectExistsError,
     ObjectMissingError,
     StoreUnavailableError,
+    UnreadableObjectError,
     UnwritableFolderError,
     VaultAccessError,
     VaultError,
@@ -36,9 +37,12 @@ _UNWRITABLE = (
     errno.ENOENT,
     errno.EEXIST,
 )
+#: What concerns the one file that was read, and not the disk or this process. EUCLEAN and EBADMSG: its checksum.
+_UNREADABLE = (errno.EIO, errno.EUCLEAN, errno.EBADMSG, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG)
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _MISSING_BUCKET = {"NoSuchBucket", "ContainerNotFound", "FilesystemNotFound"}
 _NO_CONDITION = {"NotImplemented", "UnsupportedHeader"}
+_ARCHIVED = {"InvalidObjectState", "BlobArchived"}
 _REFUSED_CODES = {
     "AccessDenied", "AccountProblem", "AllAccessDisabled", "AuthenticationFailed", "AuthorizationFailure",
     "AuthorizationHeaderMalformed", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "PermanentRedirect",
@@ -70,7 +74,7 @@ def translate(exc: Exception, url: VaultUrl, action: str, path: str) -> VaultErr
         if action == "create":
             return ObjectExistsError(f"{where} exists already.")
         if isinstance(exc, obs.PreconditionError):
-            return VaultError(f"{where} changed while it was read. Try again.")
+            return UnreadableObjectError(f"{where} changed while it was read. Try again.")
     if code in _MISSING_BUCKET or "specified bucket does not exist" in text:
         return _missing_bucket(url)
     if status == 501 or code in _NO_CONDITION or isinstance(exc, obs.NotSupportedError | NotImplementedError):
@@ -82,6 +86,11 @@ def translate(exc: Exception, url: VaultUrl, action: str, path: str) -> VaultErr
             return _missing_bucket(url)
         return ObjectMissingError(f"{where} does not exist.")
     reason = _reason(status, code, text)
+    if code in _ARCHIVED:
+        return UnreadableObjectError(
+            f"{where} lies in an archive of the store and cannot be read ({reason}). Have the store restore it, "
+            "and keep vaults in a class of storage that is read at once."
+        )
     if (
         status in (401, 403)
         or code in _REFUSED_CODES
@@ -104,7 +113,9 @@ def translate(exc: Exception, url: VaultUrl, action: str, path: str) -> VaultErr
         return VaultAccessError(
             f"No credentials could be had to {action} {where} ({type(exc).__name__}). {_advice(url, 0, '')}"
         )
-    return VaultError(f"The store could not {action} {where}: {reason or type(exc).__name__}.")
+    # An error with a code of its own came in answer to this request; a HEAD has none, and a 400 may mean anything.
+    kind = UnreadableObjectError if action == "read" and 400 <= status < 500 and code else VaultError
+    return kind(f"The store could not {action} {where}: {reason or type(exc).__name__}.")
 
 
 def _text(exc: Exception) -> str:
@@ -147,7 +158,8 @@ def _disk_error(exc: Exception, number: int, url: VaultUrl, action: str, path: s
             f"The vault {url} cannot be written by this user (uid {os.getuid()}): {what} at {where}. Make "
             "the folder and give it to that user, or correct the URL."
         )
-    return VaultError(f"The disk could not {action} {where}: {what}.")
+    kind = UnreadableObjectError if action in ("look at", "read") and number in _UNREADABLE else VaultError
+    return kind(f"The disk could not {action} {where}: {what}.")
 
 
 def _errno(exc: Exception, text: str) -> int:
