@@ -284,7 +284,9 @@ class Store:
 
         data, size = self._do("read", path, get)
         if data is None:
-            raise UnreadableObjectError(f"{self.url.join(path)} has {size} bytes, more than the {limit} it may have.")
+            raise UnreadableObjectError(
+                f"{self.url.join(path)} has {size} bytes, more than the {limit} it may have."
+            )
         return data
 
     def open_stream(self, path: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:

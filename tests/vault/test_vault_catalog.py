@@ -80,7 +80,10 @@ def test_what_is_no_backup_is_not_listed(vault: Vault, take) -> None:
     assert backups.findings == []
 
 
-@pytest.mark.parametrize("backup_id", ["20261399T250000Z-full-0000000a", "２０２６１１０１T000000Z-full-0000000a"])
+@pytest.mark.parametrize(
+    "backup_id",
+    ["20261399T250000Z-full-0000000a", "\uff12\uff10\uff12\uff16\uff11\uff11\uff10\uff11T000000Z-full-0000000a"],
+)
 def test_a_folder_with_an_impossible_date_stops_nothing(local: Vault, take, backup_id: str) -> None:
     backup = take(local, "acme", IDS[0])
     named = backup.manifest.model_copy(update={"backup_id": backup_id})
