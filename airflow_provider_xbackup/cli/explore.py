@@ -300,8 +300,9 @@ def _tell_of_export(exported: ExportedTests) -> None:
 
 def _tell_of_layers(inside: Inside) -> None:
     backup = inside.backup
-    if backup.state in ("suspect", "incomplete"):
-        text.complain(f"This backup is {backup.state}. {' '.join(backup.manifest.condition.reasons)}")
+    for layer in inside.layers:
+        if layer.state in ("suspect", "damaged", "incomplete"):
+            text.complain(" ".join((f"The backup {layer.backup_id} is {layer.state}.", *layer.verdict.flaws)))
     if len(inside.layers) > 1:
         text.complain(
             f"The partial backup {backup.backup_id} is laid over {inside.layers[1].backup_id}: what was deleted "

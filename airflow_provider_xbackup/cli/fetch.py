@@ -82,8 +82,8 @@ def _write_lines(found: Sequence[Fetched]) -> None:
         manifest = each.backup.manifest
         for file in each.files:
             print(text.safe(f"{file.path}  {text.size(file.size)}"))
-        if each.backup.state in ("suspect", "incomplete"):
-            print(text.safe(f"This backup is {each.backup.state}. {' '.join(manifest.condition.reasons)}"))
+        if each.backup.state in ("suspect", "damaged", "incomplete"):
+            print(text.safe(" ".join((f"This backup is {each.backup.state}.", *each.backup.verdict.flaws))))
         if manifest.kind == "partial" and len(found) == 1:
             what = f"builds on {manifest.base}: --chain gets both" if manifest.base else "holds changes only"
             print(text.safe(f"This backup is partial and {what}."))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from dataclasses import replace
@@ -69,6 +70,20 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[Text]]) -> No
             table.add_row(*row)
         output.print(table)
         first = False
+
+
+def write_array(values: Iterable[object]) -> None:
+    """Write a JSON array, one value a line as they come: there may be very many.
+
+    It is closed whatever happens, so that what came before an error can be read.
+    """
+    separator = "[\n"
+    try:
+        for value in values:
+            sys.stdout.write(separator + json.dumps(value))
+            separator = ",\n"
+    finally:
+        sys.stdout.write("[]\n" if separator == "[\n" else "\n]\n")
 
 
 def complain(message: str) -> None:

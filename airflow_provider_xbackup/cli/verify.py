@@ -10,15 +10,14 @@ nothing to look at.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_xbackup.cli import errors, keys, text, vaults
 from airflow_provider_xbackup.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from airflow_provider_xbackup.vault.verify import Verified
 
@@ -114,11 +113,12 @@ def _count_live(args: argparse.Namespace) -> Callable[[str], Mapping[str, int]]:
 
 
 def _write_json(verification: Iterable[Verified]) -> bool:
-    """Write one object a line as they come: a verification can take hours."""
-    fine, separator = True, "[\n"
-    try:
+    fine = True
+
+    def values() -> Iterator[dict[str, Any]]:
+        nonlocal fine
         for verified in verification:
-            value = {
+            yield {
                 "service": verified.backup.path.service,
                 "account": verified.backup.path.account,
                 "backup_id": verified.backup.backup_id,
@@ -126,12 +126,10 @@ def _write_json(verification: Iterable[Verified]) -> bool:
                 "record": verified.record,
                 "check": verified.check.to_dict(),
             }
-            sys.stdout.write(separator + json.dumps(value))
-            sys.stdout.flush()
-            separator = ",\n"
+            sys.stdout.flush()  # the next one can take hours
             fine = _complain(verified) and fine
-    finally:
-        sys.stdout.write("[]\n" if separator == "[\n" else "\n]\n")
+
+    text.write_array(values())
     return fine
 
 
@@ -147,7 +145,7 @@ def _write_lines(verification: Iterable[Verified]) -> bool:
         print(text.safe(f"{word}  {path.backup_id}  {check.reached:<13}  {path.service}/{path.account}"))
         for finding in check.findings:
             if finding.kind == "warning":
-                print(text.safe(f"        {finding.code}: {finding.text}"))
+                print(text.safe(f"        {finding.code}: {finding}"))
         sys.stdout.flush()
         fine = _complain(verified) and fine
     if number:
@@ -159,7 +157,7 @@ def _complain(verified: Verified) -> bool:
     """Say what is wrong; return whether nothing is."""
     for finding in verified.check.findings:
         if finding.kind == "error":
-            text.complain(f"{finding.code}: {verified.backup.backup_id}: {finding.text}")
+            text.complain(f"{finding.code}: {verified.backup.backup_id}: {finding}")
     if verified.unanswered is not None:
         text.complain(f"not-compared: {verified.backup.backup_id}: {verified.unanswered}")
     return verified.check.passed and verified.unanswered is None

@@ -231,7 +231,6 @@ class XrayCreateBackupOperator(BaseOperator):
             return find_base(
                 vault.backups("xray", self._account),
                 Scope(project_ids=asked.sorted_project_ids, attachments=asked.with_attachments),
-                store=vault.store,
                 now=datetime.now(UTC),
                 full_every=self.full_every,
             )

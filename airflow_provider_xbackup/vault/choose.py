@@ -11,7 +11,6 @@ from typing import Literal
 from airflow_provider_xbackup.errors import InvalidArgumentError
 from airflow_provider_xbackup.vault import layout
 from airflow_provider_xbackup.vault.catalog import Backup
-from airflow_provider_xbackup.vault.checks import is_verified
 from airflow_provider_xbackup.vault.errors import NoSuchBackupError
 from airflow_provider_xbackup.vault.vault import Vault
 
@@ -69,7 +68,7 @@ def choose(vault: Vault, selector: Selector, service: str | None = None, account
     """Choose one backup of one account.
 
     Expired backups and those dated in the future are chosen by their ids only. ``latest`` and ``as-of`` take
-    a suspect or an incomplete backup as well: look at its state before relying on it.
+    a suspect, a damaged or an incomplete backup as well: look at its state before relying on it.
 
     :param vault: the vault
     :param selector: what was said of it
@@ -85,7 +84,7 @@ def choose(vault: Vault, selector: Selector, service: str | None = None, account
         return find_by_id(vault, selector.backup_id, service, account)
     service, account = _one_account(vault, selector, service, account)
     for backup in _candidates(vault, selector, service, account):
-        if selector.how != "latest-verified" or is_verified(vault.store, backup):
+        if selector.how != "latest-verified" or backup.verified:
             return backup
     which = {"latest": "", "latest-verified": " verified", "as-of": f" of {str(selector)[6:]} or before"}
     raise NoSuchBackupError(

@@ -72,6 +72,10 @@ class ManifestError(VaultError):
     retryable = False
 
 
+class UnknownFormatError(ManifestError):
+    """A manifest is of a later major version: a newer release wrote it, and nothing of it is damaged."""
+
+
 class RecordError(VaultError):
     """A record beside a manifest cannot be read."""
 

@@ -297,7 +297,7 @@ class Examination:
     def _judge_condition(self) -> None:
         backup = self._backup
         reasons = " ".join(backup.manifest.condition.reasons) or "No reason was noted."
-        if backup.state == "incomplete":
+        if backup.manifest.condition.state == "incomplete":
             self._find("incomplete", f"Something that was asked for is missing. {reasons}", kind="warning")
         elif backup.manifest.condition.state == "suspect":
             self._find(

@@ -6,7 +6,7 @@ import re
 import secrets
 import unicodedata
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from sys import intern
 from typing import Literal, NamedTuple, cast
@@ -27,6 +27,9 @@ HOLD = "hold.json"
 ACCEPTED = "accepted.json"
 TOMBSTONE = "tombstone.json"
 CHECKS = "checks"
+
+#: Clocks of different machines differ by so much without anybody being wrong.
+CLOCK_TOLERANCE = timedelta(minutes=5)
 #: Each once in memory, however many backups have one.
 _WELL_KNOWN = {name: name for name in (MANIFEST, HOLD, ACCEPTED, TOMBSTONE)}
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from airflow_provider_xbackup.errors import BackupError, InvalidArgumentError
 from airflow_provider_xbackup.vault.ahead import read_ahead
 from airflow_provider_xbackup.vault.catalog import Backup, Finding, Group
-from airflow_provider_xbackup.vault.checks import Check, Level, write_check
+from airflow_provider_xbackup.vault.checks import Check, Level, append_check
 from airflow_provider_xbackup.vault.choose import Selector, choose
 from airflow_provider_xbackup.vault.errors import ObjectMissingError, VaultError
 from airflow_provider_xbackup.vault.examination import Examination, Subject, Wanted
@@ -136,12 +136,14 @@ class Verification:
 
     def _verify(self, subject: Subject, stopped: Callable[[], bool]) -> Verified | None:
         examination = Examination(self._vault.store, subject, self._wanted, stopped)
-        check = examination.run()
+        backup = subject.backup
         try:
-            record = write_check(self._vault.store, subject.backup.path, check)
+            check, record = append_check(
+                self._vault.store, backup.path, examination.run(), accepted=backup.accepted
+            )
         except ObjectMissingError:  # retention removed it meanwhile
             return None
-        return Verified(subject.backup, check, record, examination.unanswered)
+        return Verified(backup, check, record, examination.unanswered)
 
     def _subjects(self) -> Iterator[Subject]:
         if self._selectors:

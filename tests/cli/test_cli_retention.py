@@ -125,7 +125,7 @@ def test_a_group_that_is_paused_is_told_and_is_no_failure(vault: Vault, capsys: 
 
     assert retention(vault, "apply", "--keep-last", "1") == 0
     told = capsys.readouterr()
-    assert f"the newest full, {an_id(0)}, is suspect" in told.err
+    assert f"the full {an_id(0)} is suspect, and no newer one is whole" in told.err
     assert "expired" not in listed(vault).values()
 
 

@@ -85,6 +85,7 @@ def test_list_json_is_an_array_with_stable_keys(vault: Vault, capsys: pytest.Cap
         "backup_id": IDS[0],
         "kind": "full",
         "state": "ok",
+        "flaws": [],
         "held": False,
         "in_future": False,
         "base": None,
@@ -158,7 +159,8 @@ def test_show_json_holds_the_manifest_as_stored(vault: Vault, capsys: pytest.Cap
     assert main(["show", str(vault.url), IDS[0], "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert list(shown) == [
-        "vault", "url", "state", "held", "accepted", "tombstoned", "verified", "acceptance", "check", "manifest"
+        "vault", "url", "state", "flaws", "held", "accepted", "tombstoned", "verified", "acceptance", "check",
+        "manifest",
     ]  # fmt: skip
     assert shown["acceptance"] is None
     assert shown["manifest"] == json.loads(vault.store.read(backup.path.manifest))

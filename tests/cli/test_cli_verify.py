@@ -68,7 +68,20 @@ def test_damage_is_told_on_stderr_and_by_the_exit_code(vault: Vault, capsys: pyt
     assert f"FAILED  {IDS[0]}" in out
     assert f"passed  {IDS[1]}" in out
     assert err.startswith(f"xbackup: stored-digest: {IDS[0]}: backup.")
-    assert main(["verify", str(vault.url), "--level", "presence"]) == 0
+
+
+def test_damage_is_told_until_somebody_has_looked_as_deep_again(
+    vault: Vault, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damage(vault, take(vault))
+    assert main(["verify", str(vault.url)]) == 1
+    capsys.readouterr()
+
+    assert main(["verify", str(vault.url), "--level", "presence"]) == 1
+    out, err = capsys.readouterr()
+    assert f"FAILED  {IDS[0]}  presence" in out
+    assert "stored-digest" in err
+    assert "(Found on 20" in err
 
 
 def test_json_is_the_record(vault: Vault, capsys: pytest.CaptureFixture[str]) -> None:

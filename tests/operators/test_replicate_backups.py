@@ -58,7 +58,9 @@ def test_the_check_of_a_copy_names_the_task_that_made_it(source: Vault, target: 
     replicate(source, target)
 
     newest = next(iter(target.backups()))
-    assert [check.producer.dag_id for check in read_checks(target.store, newest)] == ["copies"]
+    assert [check.producer.dag_id for check in read_checks(target.store, newest.path, newest.names or ())] == [
+        "copies"
+    ]
 
 
 @pytest.mark.parametrize("retention", [RetentionPolicy(keep_last=1), {"keep_last": 1}])

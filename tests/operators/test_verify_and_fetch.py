@@ -20,7 +20,6 @@ from airflow_provider_xbackup.simulator import Simulator
 from airflow_provider_xbackup.transfers.xenioo_to_object_storage import XeniooToObjectStorageOperator
 from airflow_provider_xbackup.transfers.xray_to_object_storage import XrayToObjectStorageOperator
 from airflow_provider_xbackup.vault import Vault
-from airflow_provider_xbackup.vault.checks import is_verified
 
 IDENTITY = pyrage.x25519.Identity.generate()
 KEY = str(IDENTITY.to_public())
@@ -88,7 +87,7 @@ def test_a_backup_of_the_service_passes_at_every_level(
     out = capsys.readouterr().out
     assert f" passed, looked at as deep as {level}" in out
     assert "reference" not in out
-    assert is_verified(vault.store, newest(vault)) is (level != "presence")
+    assert newest(vault).verified is (level != "presence")
 
 
 def test_the_record_names_the_task(vault: Vault, taken: Callable[..., dict[str, Any]]) -> None:
@@ -123,7 +122,7 @@ def test_a_source_that_does_not_answer_fails_the_task_and_not_the_backup(
     with pytest.raises(XBackupError, match="not compared with their source") as caught:
         verify(vault, level="source", xray_conn_id="acme")
     assert not isinstance(caught.value, XBackupFailError)
-    assert is_verified(vault.store, newest(vault))
+    assert newest(vault).verified
 
 
 def test_a_tenant_that_outgrew_its_newest_backup_is_told(

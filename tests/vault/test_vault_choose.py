@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
 from airflow_provider_xbackup.vault import Vault
-from airflow_provider_xbackup.vault.checks import Check, write_check
+from airflow_provider_xbackup.vault.checks import Check, append_check
 from airflow_provider_xbackup.vault.choose import Selector, choose, restore_set
 from airflow_provider_xbackup.vault.errors import NoSuchBackupError
 from airflow_provider_xbackup.vault.layout import parse_backup_id
@@ -31,7 +31,7 @@ def on(local: Vault, take) -> Any:
         if verified:
             check = {"at": backup.instant, "vault": str(local.url), "level": "digest", "reached": "digest"}
             rest = {"passed": True, "objects": 1, "bytes": 9, "producer": {"package_version": "1"}}
-            write_check(local.store, backup.path, Check.model_validate(check | rest))
+            append_check(local.store, backup.path, Check.model_validate(check | rest))
         return backup
 
     return on

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +17,8 @@ from airflow_provider_xbackup.vault.expire import Applied, apply_retention, plan
 from airflow_provider_xbackup.vault.holds import hold, release
 from airflow_provider_xbackup.vault.records import Hold, Tombstone
 
-NOW = datetime(2026, 11, 23, tzinfo=UTC)
+#: Later than the store's clock, which counts where it is later than what a tombstone says.
+NOW = max(datetime(2026, 11, 23, tzinfo=UTC), datetime.now(UTC).replace(microsecond=0) + timedelta(days=30))
 GRACE = timedelta(days=3)
 Take = Callable[..., Any]
 
@@ -168,13 +168,13 @@ def test_a_suspect_newest_full_stops_its_group_with_what_had_expired_before(vaul
 
 
 def test_the_newest_verified_backup_stays(vault: Vault, take: Take, fulls: list[Backup]) -> None:
-    from airflow_provider_xbackup.vault.checks import Check, write_check
+    from airflow_provider_xbackup.vault.checks import Check, append_check
 
     check = Check(
-        at=NOW, vault=str(vault.url), level="digest", reached="digest", passed=True, objects=1, bytes=9,
-        producer={"package_version": "1"},
+        at=datetime.now(UTC), vault=str(vault.url), level="digest", reached="digest", passed=True, objects=1,
+        bytes=9, producer={"package_version": "1"},
     )  # fmt: skip
-    write_check(vault.store, fulls[2].path, check)
+    append_check(vault.store, fulls[2].path, check)
 
     assert [path.backup_id for path in apply(vault).expired] == [an_id(19)]
 
@@ -402,7 +402,7 @@ def test_a_tombstone_that_cannot_be_read_begins_its_grace_anew(vault: Vault, ful
     vault.store.put(fulls[1].path.tombstone, b"{")
 
     assert apply(vault, grace=timedelta(days=1)).removed == ()
-    assert json.loads(vault.store.read(fulls[1].path.tombstone))["at"] == "2026-11-23T00:00:00Z"
+    assert Tombstone.from_json(vault.store.read(fulls[1].path.tombstone)).at == NOW
     assert fulls[1].path in apply(vault, NOW + timedelta(days=1), grace=timedelta(days=1)).removed
 
 

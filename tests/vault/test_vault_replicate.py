@@ -14,7 +14,7 @@ from interposed_store import Killed, interposed
 from airflow_provider_xbackup.errors import InvalidArgumentError
 from airflow_provider_xbackup.vault import RetentionPolicy, Vault
 from airflow_provider_xbackup.vault.acceptance import accept
-from airflow_provider_xbackup.vault.checks import Check, Level, is_verified, read_checks
+from airflow_provider_xbackup.vault.checks import Check, Level, read_checks
 from airflow_provider_xbackup.vault.errors import StoreUnavailableError
 from airflow_provider_xbackup.vault.examination import Examination, Subject, Wanted
 from airflow_provider_xbackup.vault.garbage import collect_garbage
@@ -95,8 +95,8 @@ def test_a_copy_is_read_back_and_verified_where_it_lies(local: Vault, target: Va
     replicate(local, target)
 
     (copy,) = target.backups()
-    assert is_verified(target.store, copy)
-    assert not is_verified(local.store, original)
+    assert copy.verified
+    assert not original.verified
 
 
 def test_what_is_there_costs_no_bytes(local: Vault, target: Vault, take: Take):
@@ -275,8 +275,8 @@ def test_checks_of_the_original_are_history_in_the_copy_and_prove_nothing(local:
     replicate(local, target)
 
     (copy,) = target.backups()
-    assert len(list(read_checks(target.store, copy))) == 2
-    assert is_verified(target.store, copy)
+    assert len(list(read_checks(target.store, copy.path, copy.names))) == 2
+    assert copy.verified
 
 
 def test_a_vault_is_not_copied_into_itself(local: Vault):

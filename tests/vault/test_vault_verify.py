@@ -16,7 +16,7 @@ import pytest
 from airflow_provider_xbackup.errors import InvalidArgumentError
 from airflow_provider_xbackup.vault import Vault
 from airflow_provider_xbackup.vault.acceptance import accept
-from airflow_provider_xbackup.vault.checks import Check, Level, is_verified, read_checks
+from airflow_provider_xbackup.vault.checks import Check, Level, read_checks
 from airflow_provider_xbackup.vault.choose import Selector
 from airflow_provider_xbackup.vault.errors import NoSuchBackupError, StoreUnavailableError, VaultError
 from airflow_provider_xbackup.vault.examination import Wanted
@@ -132,8 +132,8 @@ def test_what_is_whole_passes_at_every_level_and_is_recorded(vault: Vault, encry
         assert check.findings == ()
         assert (check.passed, check.level, check.objects, check.bytes_) == (True, level, 2, read)
     found = next(iter(vault.backups()))
-    assert len(list(read_checks(vault.store, found))) == 4
-    assert is_verified(vault.store, found)
+    assert len(list(read_checks(vault.store, found.path, found.names))) == 4
+    assert found.verified
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_without_a_key_an_encrypted_backup_is_verified_as_it_is_stored_and_says_
     assert check.passed
     assert check.reached == "stored-digest"
     assert codes(check, "warning") == ["not-decrypted"]
-    assert is_verified(local.store, next(iter(local.backups())))
+    assert next(iter(local.backups())).verified
 
 
 # -- damage ----------------------------------------------------------------------------------------------------
@@ -191,7 +191,7 @@ def test_a_flipped_byte_is_found_in_every_file(
     assert check.reached == "presence"
     assert codes(check)[0] == "stored-digest"
     assert {finding.object for finding in check.findings} == {path.rsplit("/", 1)[1]}
-    assert not is_verified(local.store, next(iter(local.backups())))
+    assert not next(iter(local.backups())).verified
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -544,14 +544,14 @@ def test_a_suspect_fails_until_somebody_accepts_it(local: Vault) -> None:
     check = only(local)
     assert check.passed
     assert codes(check, "warning") == ["suspect"]
-    assert is_verified(local.store, next(iter(local.backups())))
+    assert next(iter(local.backups())).verified
 
 
 def test_an_incomplete_backup_says_so_and_is_not_verified(local: Vault) -> None:
     store(local, condition={"state": "incomplete", "reasons": ["no attachments"]})
     check = only(local)
     assert (check.passed, codes(check, "warning")) == (True, ["incomplete"])
-    assert not is_verified(local.store, next(iter(local.backups())))
+    assert not next(iter(local.backups())).verified
 
 
 # -- the source ------------------------------------------------------------------------------------------------

@@ -144,14 +144,14 @@ class VerifyBackupOperator(BaseOperator):
         where = verified.backup.location
         for finding in check.findings:
             log = self.log.error if finding.kind == "error" else self.log.warning
-            log("%s: %s: %s", where, finding.code, finding.text)
+            log("%s: %s: %s", where, finding.code, finding)
         word = "passed" if check.passed else "FAILED"
         self.log.info("%s %s, looked at as deep as %s: %d bytes.", where, word, check.reached, check.bytes_)
 
     def _conclude(self, found: Sequence[Verified], problems: list[str]) -> dict[str, Any]:
         failed = [verified for verified in found if not verified.check.passed]
         problems += [
-            f"{verified.backup.backup_id}: {finding.code}: {finding.text}"
+            f"{verified.backup.backup_id}: {finding.code}: {finding}"
             for verified in failed
             for finding in verified.check.findings
             if finding.kind == "error"
