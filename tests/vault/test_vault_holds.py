@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from interposed_store import interposed, once
+from interposed_store import WRITES, Counter, Killed, interposed, once
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
 from airflow_provider_xbackup.vault import Backup, RetentionPolicy, Vault
@@ -117,6 +117,23 @@ def test_a_manifest_that_goes_while_the_tombstone_is_taken_away_is_noticed(vault
     assert not vault.store.exists(backup.path.hold)
 
 
+def test_wherever_a_hold_dies_the_tombstone_is_there_until_the_hold_is(vault: Vault, backup: Backup) -> None:
+    expire(vault, backup)
+    whole = Counter(names=WRITES)
+    hold(interposed(vault, whole), backup.path, **WORDS)
+    assert whole.number == 2
+
+    for number in range(1, whole.number + 1):
+        release(vault, backup.path)
+        vault.store.put(backup.path.tombstone, Tombstone(at=NOW, why="a test").to_json())
+        with pytest.raises(Killed):
+            hold(interposed(vault, Counter(number, "before", WRITES)), backup.path, **WORDS)
+
+        assert vault.store.exists(backup.path.tombstone)
+        assert hold(vault, backup.path, **WORDS).revived == (backup.path,)
+        assert state(vault, backup) == "held"
+
+
 @pytest.mark.parametrize(
     ("first", "second", "refused"),
     [
@@ -152,6 +169,11 @@ def test_a_hold_that_is_over_is_replaced(vault: Vault, backup: Backup) -> None:
         pytest.param({"why": "x" * 2001}, "Say why", id="a novel"),
         pytest.param({"until": NOW}, "ends in the future", id="an end that is past"),
         pytest.param({"until": datetime(2027, 1, 1)}, "time zone", id="an end without a zone"),  # noqa: DTZ001
+        pytest.param(
+            {"until": datetime.max.replace(tzinfo=timezone(-timedelta(hours=1)))},
+            "ends in the future",
+            id="an end behind the calendar's",
+        ),
     ],
 )
 @pytest.mark.parametrize("call", [hold, undelete, undelete_versions])
