@@ -13,8 +13,9 @@ from airflow_provider_xbackup.vault.ahead import read_ahead
 from airflow_provider_xbackup.vault.catalog import Backup, Finding, Group
 from airflow_provider_xbackup.vault.checks import Check, Level, append_check
 from airflow_provider_xbackup.vault.choose import Selector, choose
-from airflow_provider_xbackup.vault.errors import ObjectMissingError, VaultError
+from airflow_provider_xbackup.vault.errors import ManifestError, ObjectMissingError, VaultError
 from airflow_provider_xbackup.vault.examination import Examination, Subject, Wanted
+from airflow_provider_xbackup.vault.layout import BackupPath
 from airflow_provider_xbackup.vault.vault import Vault
 
 #: How many backups are looked at at once. Each that is read takes some 120 MB, whatever its size.
@@ -172,8 +173,15 @@ class Verification:
         self.findings += catalog.findings
 
     def _chosen(self) -> Iterator[Subject]:
-        backups = [choose(self._vault, each, self._service, self._account) for each in self._selectors]
-        for backup in {backup.path: backup for backup in backups}.values():
+        backups: dict[BackupPath, Backup] = {}
+        for selector in self._selectors:
+            try:
+                backup = choose(self._vault, selector, self._service, self._account)
+            except ManifestError as exc:  # the others can be looked at
+                self.findings.append(Finding("damaged-manifest", str(selector), str(exc)))
+            else:
+                backups[backup.path] = backup
+        for backup in backups.values():
             yield from self._one(backup)
 
     def _one(self, backup: Backup) -> Iterator[Subject]:

@@ -12,13 +12,18 @@ from typing import Any
 
 import pyrage
 import pytest
+from interposed_store import interposed
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
 from airflow_provider_xbackup.vault import Vault
 from airflow_provider_xbackup.vault.acceptance import accept
 from airflow_provider_xbackup.vault.checks import Check, Level, read_checks
 from airflow_provider_xbackup.vault.choose import Selector
-from airflow_provider_xbackup.vault.errors import NoSuchBackupError, StoreUnavailableError, VaultError
+from airflow_provider_xbackup.vault.errors import (
+    NoSuchBackupError,
+    StoreUnavailableError,
+    UnreadableObjectError,
+)
 from airflow_provider_xbackup.vault.examination import Wanted
 from airflow_provider_xbackup.vault.identities import Identities
 from airflow_provider_xbackup.vault.layout import parse_backup_id
@@ -247,8 +252,6 @@ def test_a_damaged_manifest_is_a_finding_beside_the_others(local: Vault) -> None
     run = Verification(local, Wanted(Level.DIGEST, PRODUCER))
     assert [found.backup.backup_id for found in run] == [day(2)]
     assert [finding.code for finding in run.findings] == ["damaged-manifest"]
-    with pytest.raises(VaultError, match="cannot be used"):
-        verify(local, selectors=[Selector.parse(day(1))])
 
 
 def rewrite(vault: Vault, backup: Any, role: str, **changes: Any) -> None:
@@ -718,6 +721,79 @@ def test_a_store_that_does_not_answer_is_no_finding(local: Vault, monkeypatch: p
     with pytest.raises(StoreUnavailableError):
         verify(local)
     assert not [found for found in local.store.list() if "/checks/" in found.path]
+
+
+def bad_sector(path: str, *calls: str) -> Callable[[str, str, str], None]:
+    """What a store says of an object whose place on the disk has gone bad."""
+
+    def around(moment: str, name: str, called: str) -> None:
+        if moment == "before" and name in calls and called == path:
+            raise UnreadableObjectError(f"The disk could not read {path}: Input/output error.")
+
+    return around
+
+
+@pytest.mark.parametrize("call", ["head", "open_stream"])
+def test_an_object_that_cannot_be_read_fails_its_backup_and_stops_no_other(local: Vault, call: str) -> None:
+    broken, fine = store(local, day(1)), store(local, day(2))
+    around = bad_sector(artifact_path(broken), call)
+
+    checks = verify(interposed(local, around))
+
+    assert [(check.passed, codes(check), check.reached) for check in checks] == [
+        (True, [], "content"), (False, ["unreadable-object"], "none"),
+    ]  # fmt: skip
+    assert {backup.backup_id: backup.state for backup in local.backups()} == {
+        fine.backup_id: "ok", broken.backup_id: "damaged"
+    }  # fmt: skip
+    verify(local, "presence")
+    assert local.find("xray", "acme", day(1)).state == "damaged"  # type: ignore[union-attr]
+    verify(local, "digest")
+    assert local.find("xray", "acme", day(1)).verified  # type: ignore[union-attr]
+
+
+def test_an_archived_object_fails_its_backup_and_stops_no_other(s3: Any) -> None:
+    vault = Vault.open(s3.url)
+    cold, _ = store(vault, day(1)), store(vault, day(2))
+    key = f"{vault.url.prefix}/{artifact_path(cold)}".lstrip("/")
+    s3.client.copy_object(
+        Bucket=s3.bucket, Key=key, CopySource={"Bucket": s3.bucket, "Key": key}, StorageClass="GLACIER"
+    )
+
+    assert [codes(check) for check in verify(vault)] == [[], ["unreadable-object"]]
+
+
+def test_a_manifest_far_too_large_is_a_finding_beside_the_others(local: Vault) -> None:
+    huge = store(local, day(1))
+    store(local, day(2))
+    local.store.put_stream(huge.path.manifest, (b" " * 2**20 for _ in range(65)))
+    run = Verification(local, Wanted(Level.DIGEST, PRODUCER))
+
+    assert [found.backup.backup_id for found in run] == [day(2)]
+    assert [(found.code, found.path) for found in run.findings] == [("damaged-manifest", huge.path.manifest)]
+    assert "more than" in run.findings[0].text
+
+
+def test_of_backups_that_are_named_one_with_a_damaged_manifest_stops_no_other(local: Vault) -> None:
+    local.store.put(store(local, day(1)).path.manifest, b"{")
+    store(local, day(2))
+    named = [Selector.parse(day(1)), Selector.parse(day(2))]
+    run = Verification(local, Wanted(Level.DIGEST, PRODUCER), selectors=named)
+
+    assert [found.backup.backup_id for found in run] == [day(2)]
+    assert [(found.code, found.path) for found in run.findings] == [("damaged-manifest", day(1))]
+
+
+def test_a_damaged_full_is_nothing_to_compare_with(local: Vault) -> None:
+    store(local, day(1))
+    small = store(local, day(2), entities={"tests": 1, "testSets": 1}, data=make_zip(data_files(1)))
+    local.store.delete(artifact_path(small))
+    store(local, day(3), entities={"tests": 1, "testSets": 1}, data=make_zip(data_files(1)))
+
+    found = only(local, "presence", selectors=[Selector.parse(day(3))])
+
+    assert codes(found) == ["drop"]
+    assert f"against backup {day(1)}" in found.findings[0].text
 
 
 def test_verifying_can_be_given_up_in_the_middle(local: Vault) -> None:
