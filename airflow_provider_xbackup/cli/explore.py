@@ -5,7 +5,8 @@ those: a line for each entity, or with --test the whole test. With --export, wri
 --search and --test to FILE in the form that Xray's bulk import takes. A partial backup is laid over the full one
 that it builds on. With --json an object a line: project, kind and count; or project, kind, id and entity, as it
 stands in the backup; with --search also matches (path, excerpt), with --test also attachments (id, filename,
-present).
+present). With --export one object: files (path, tests), tests and left_out (what, tests); with --attachments also
+attachments (their paths), missing (ids) and ambiguous (id, entries).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from airflow_provider_xbackup.contents.elements import Element
     from airflow_provider_xbackup.contents.entities import EntityFile
     from airflow_provider_xbackup.contents.search import Match
-    from airflow_provider_xbackup.vault.export import ExportedTests
+    from airflow_provider_xbackup.vault.export import ExportedAttachments, ExportedTests
     from airflow_provider_xbackup.vault.inside import Inside
 
 NAME = "explore"
@@ -258,7 +259,7 @@ def _export(inside: Inside, args: argparse.Namespace) -> int:
     from airflow_provider_xbackup.vault.export import attachments_named, export_attachments, export_tests
 
     found: set[str] = set()
-    code = errors.FINE
+    exported, placed = None, None
     if args.export is not None:
         exported = export_tests(
             inside,
@@ -267,29 +268,67 @@ def _export(inside: Inside, args: argparse.Namespace) -> int:
             want=_want(args, None),
             project_key=args.project_key,
         )
-        _tell_of_export(exported)
         named = exported.attachments
-        code = errors.FINE if exported.count else errors.FINDING
     else:
         named = attachments_named(_tests(inside, args, found))
-    code = max(code, _ended(inside), _tell_of_missing(args, found))
+    ended = max(_ended(inside), _tell_of_missing(args, found))
     if args.attachments is not None:
         placed = export_attachments(inside, named, Path(args.attachments))
-        print(text.safe(f"{text.count(len(placed.files), 'attachment')} in {args.attachments}"))
-        for attachment in placed.missing:
-            text.complain(f"The attachment {attachment} is not in the backup.")
-            code = errors.FINDING
-    return code
+    if args.json:
+        _write(_export_as_json(exported, placed))
+    else:
+        if exported is not None and exported.count:
+            _tell_of_export(exported)
+        if placed is not None:
+            print(text.safe(f"{text.count(len(placed.files), 'attachment')} in {args.attachments}"))
+    return max(ended, _complain_of_export(exported, placed))
+
+
+def _complain_of_export(exported: ExportedTests | None, placed: ExportedAttachments | None) -> int:
+    """Say what was to be written and was not."""
+    complaints = []
+    if exported is not None and not exported.count:
+        complaints.append("No test was found; nothing was written.")
+    if placed is not None:
+        complaints += (f"The attachment {each} is not in the backup." for each in placed.missing)
+        complaints += (
+            f"Several files of the backup are the attachment {each}: {', '.join(entries)}. Which one is meant "
+            "cannot be told, so none was written; 'xbackup fetch' gets the zip with all of them."
+            for each, entries in placed.ambiguous.items()
+        )
+    for complaint in complaints:
+        text.complain(complaint)
+    return errors.FINDING if complaints else errors.FINE
+
+
+def _files_of(exported: ExportedTests) -> Iterator[tuple[Path, int]]:
+    """Tell how many tests each file holds."""
+    from airflow_provider_xbackup.contents.bulkimport import MOST_TESTS
+
+    for number, file in enumerate(exported.files):
+        yield file, min(MOST_TESTS, exported.count - number * MOST_TESTS)
+
+
+def _export_as_json(exported: ExportedTests | None, placed: ExportedAttachments | None) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    if exported is not None:
+        value |= {
+            "files": [{"path": str(file), "tests": number} for file, number in _files_of(exported)],
+            "tests": exported.count,
+            "left_out": [{"what": what, "tests": count} for what, count in sorted(exported.left_out.items())],
+        }
+    if placed is not None:
+        value |= {
+            "attachments": [str(file) for file in placed.files],
+            "missing": list(placed.missing),
+            "ambiguous": [{"id": each, "entries": entries} for each, entries in placed.ambiguous.items()],
+        }
+    return value
 
 
 def _tell_of_export(exported: ExportedTests) -> None:
-    from airflow_provider_xbackup.contents.bulkimport import MOST_TESTS
-
-    if not exported.count:
-        text.complain("No test was found; nothing was written.")
-        return
-    for number, file in enumerate(exported.files):
-        print(text.safe(f"{file}  {text.count(min(MOST_TESTS, exported.count - number * MOST_TESTS), 'test')}"))
+    for file, number in _files_of(exported):
+        print(text.safe(f"{file}  {text.count(number, 'test')}"))
     print("Send each file with POST /api/v2/import/test/bulk, one after the other: the tests get new ids.")
     for what, count in sorted(exported.left_out.items()):
         print(text.safe(f"Not in it, of {text.count(count, 'test')}: {what}."))

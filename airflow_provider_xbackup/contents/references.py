@@ -137,9 +137,12 @@ def is_attachment_list(entry: str) -> bool:
 
 
 def names_of_blob(entry: str) -> Iterable[str]:
-    """Return the names by which a step may mean a blob: ``<id>``, ``<id>.png``, ``<id>/screenshot.png``."""
+    """Return the names by which a step may mean a blob: ``<id>``, ``<id>.png``, ``<id>/screenshot.png``.
+
+    The likeliest comes first: a folder is named by the vendor, and the file in it by a user.
+    """
     parts = [part for part in entry.split("/") if part]
-    return {*parts, *(parts[-1:] and [parts[-1].partition(".")[0]])}
+    return tuple(dict.fromkeys((*parts, *(parts[-1:] and [parts[-1].partition(".")[0]]))))
 
 
 class ReferenceReader:

@@ -251,6 +251,84 @@ def test_attachments_get_the_names_of_their_users_made_safe(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "vault"]
 
 
+@pytest.mark.parametrize(
+    ("tests", "entries", "expected"),
+    [
+        pytest.param(
+            [a_test("1", the("a", "shot.png"))],
+            {"a/shot.png": b"REAL", "a/thumbnail.png": b"thumb"},
+            {"1/shot.png": b"REAL"},
+            id="a second one after it",
+        ),
+        pytest.param(
+            [a_test("1", the("a", "shot.png"))],
+            {"a/thumbnail.png": b"thumb", "a/shot.png": b"REAL"},
+            {"1/shot.png": b"REAL"},
+            id="a second one before it",
+        ),
+        pytest.param(
+            [a_test("1", "a")],
+            {
+                "a/thumbnail.png": b"thumb",
+                "a/shot.png": b"REAL",
+                "metadata_1.json": {"attachment_metadata": {"a": {"filename": "shot.png"}}},
+            },
+            {"1/shot.png": b"REAL"},
+            id="a name that the list tells",
+        ),
+        pytest.param(
+            [a_test("1", the("a", "x.png"), the("b", "a.png"))],
+            {"b/a.png": b"B", "a/x.png": b"A"},
+            {"1/x.png": b"A", "1/a.png": b"B"},
+            id="a file called like another attachment",
+        ),
+    ],
+)
+def test_of_several_files_for_one_attachment_the_one_of_its_name_is_written(
+    local: Vault, tmp_path: Path, tests: Any, entries: Any, expected: dict[str, bytes]
+) -> None:
+    inside = Inside(local, take(local, data_of(*tests), entries))
+
+    assert attachments_of(inside, tmp_path / "out") == expected
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        pytest.param({"a/one.png": b"1", "a/two.png": b"2"}, id="none has its name"),
+        pytest.param({"a/shot.png": b"1", "shot.png/a": b"2", "a.shot/a/shot.png": b"3"}, id="two have its name"),
+    ],
+)
+def test_of_several_files_for_one_attachment_none_is_written_where_nobody_can_tell(
+    local: Vault, tmp_path: Path, capsys: pytest.CaptureFixture[str], entries: dict[str, bytes]
+) -> None:
+    tests = [a_test("1", the("a", "shot.png")), a_test("2", the("b", "y.png"))]
+    take(local, data_of(*tests), {**entries, "b": b"B"})
+
+    args = ["explore", str(local.url), FULL, "--attachments", str(tmp_path / "out"), "--json"]
+    assert main(args) == 1
+    out, err = capsys.readouterr()
+    assert {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*.png")} == {"out/2/y.png"}
+    told = json.loads(out)
+    assert [(each["id"], set(each["entries"])) for each in told["ambiguous"]] == [("a", set(entries))]
+    assert told["attachments"] == [str(tmp_path / "out/2/y.png")]
+    assert "Several files of the backup are the attachment a: " in err
+
+
+def test_an_export_as_json_is_one_object(local: Vault, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    take(local, data_of(a_test("1", the("a", "x.png"), the("z"))), {"a": b"A"})
+    target = tmp_path / "tests.json"
+
+    args = ["explore", str(local.url), FULL, "--export", str(target), "--attachments", str(tmp_path / "out")]
+    assert main([*args, "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert list(told) == ["files", "tests", "left_out", "attachments", "missing", "ambiguous"]
+    assert told["files"] == [{"path": str(target), "tests": 1}]
+    assert (told["tests"], told["missing"], told["ambiguous"]) == (1, ["z"], [])
+    assert told["attachments"] == [str(tmp_path / "out/1/x.png")]
+    assert all(each.keys() == {"what", "tests"} for each in told["left_out"])
+
+
 def test_the_attachment_of_a_partial_counts(local: Vault, tmp_path: Path) -> None:
     take(local, data_of(a_test("1", "a"), a_test("2", "b")), {"a": b"old", "b": b"B"})
     partial = take(
