@@ -2,8 +2,8 @@
 
 With rules of a policy only what the policy would keep of both vaults together is copied. Copies that are damaged
 are told of, and written anew with --repair; originals that are damaged are never copied. With --json, an object a
-line for every backup, with the keys service, account, backup_id, outcome (copied, present, repaired,
-damaged-source, damaged-target, base-missing), bytes and problem.
+line for every backup, with the keys service, account, backup_id, outcome (copied, present, repaired, revived,
+half-removed, damaged-source, damaged-target, base-missing), bytes and problem.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
     from airflow_provider_xbackup.vault.manifest import Producer
     from airflow_provider_xbackup.vault.replicate import PROBLEMS, Outcome, Replication
 
+    policy = policies.read(args)
     source = vaults.connect(args.source, debug=args.debug)
     source.require()
     replication = Replication(
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         now=datetime.now(UTC),
         service=args.service,
         account=args.account,
-        policy=policies.read(args),
+        policy=policy,
         repair=args.repair,
     )
     counts: Counter[Outcome] = Counter()
@@ -59,10 +60,10 @@ def run(args: argparse.Namespace) -> int:
         copied += replicated.copied
         if args.json:
             _write_json(replicated)
-        elif replicated.outcome in (Outcome.COPIED, Outcome.REPAIRED):
+        elif replicated.outcome in (Outcome.COPIED, Outcome.REPAIRED, Outcome.REVIVED):
             where = replicated.path.folder
             text.console().print(text.cell(f"{replicated.outcome} {where}, {text.size(replicated.copied)}"))
-        if replicated.outcome in PROBLEMS:
+        if replicated.problem:
             text.complain(f"{replicated.outcome}: {replicated.path.folder}: {replicated.problem}")
     if not counts and not replication.left_out:
         text.complain(f"There is no backup to copy in {source.url}. Check the vault's URL and the filters.")

@@ -17,6 +17,7 @@ T = TypeVar("T")
 Checks = Mapping[str, Callable[[Any], object]]
 """For each argument the function that raises when its value cannot be meant."""
 
+_LONGEST = timedelta(days=36525)
 COOLDOWN_CHOICES = ("wait", "skip", "fail")
 
 
@@ -247,6 +248,7 @@ def check_above_zero(name: str, value: object) -> None:
     """
     if not isinstance(value, timedelta) or value <= timedelta():
         raise InvalidArgumentError(f"{name} must be a timedelta above 0 and is {value!r}.")
+    _check_longest(name, value)
 
 
 def check_zero_or_more(name: str, value: object) -> None:
@@ -256,6 +258,13 @@ def check_zero_or_more(name: str, value: object) -> None:
     """
     if not isinstance(value, timedelta) or value < timedelta():
         raise InvalidArgumentError(f"{name} must be a timedelta of 0 or more and is {value!r}.")
+    _check_longest(name, value)
+
+
+def _check_longest(name: str, value: timedelta) -> None:
+    """Refuse a duration that would lead off the calendar."""
+    if value > _LONGEST:
+        raise InvalidArgumentError(f"{name} must be 100 years at most and is {value!r}.")
 
 
 def check_bool(name: str, value: object) -> None:

@@ -26,8 +26,9 @@ class ReplicateBackupsOperator(BaseOperator):
     """Copy the backups of one vault into another: only what is missing, checked on its way and where it lies.
 
     Copies what can be copied and then fails, without using retries, when an original or a copy is damaged, and
-    when the source holds no backup at all. Returns numbers by outcome (``copied``, ``present``, ``repaired``),
-    ``left_out`` (by the policy) and ``bytes`` (written).
+    when the source holds no backup at all. Returns numbers by outcome (``copied``, ``present``, ``repaired``,
+    ``revived``: expired copies of originals on hold, ``half_removed``: folders that the target's retention has yet
+    to empty), ``left_out`` (by the policy) and ``bytes`` (written).
 
     :param source: the vault with the originals: ``file:///path``, ``s3://[conn_id@]bucket/prefix`` …
     :param target: the vault for the copies
@@ -78,7 +79,7 @@ class ReplicateBackupsOperator(BaseOperator):
         from airflow_provider_xbackup.vault.retention import RetentionPolicy
 
         arguments.check_all(self, self._checks)
-        counts = Counter(dict.fromkeys((Outcome.COPIED, Outcome.PRESENT, Outcome.REPAIRED), 0))
+        counts = Counter(dict.fromkeys((each for each in Outcome if each not in PROBLEMS), 0))
         problems: list[Replicated] = []
         written = 0
         with airflow_errors(f"Copying {self.source} to {self.target}"):
@@ -111,14 +112,15 @@ class ReplicateBackupsOperator(BaseOperator):
         return {
             "source": str(source.url),
             "target": str(self.target),
-            **{str(name): number for name, number in counts.items()},
+            **{name.replace("-", "_"): number for name, number in counts.items()},
             "left_out": replication.left_out,
             "bytes": written,
         }
 
     def _tell(self, replicated: Replicated, *, problem: bool) -> None:
-        if problem:
-            self.log.error("%s: %s: %s", replicated.path.folder, replicated.outcome, replicated.problem)
+        if replicated.problem:
+            log = self.log.error if problem else self.log.warning
+            log("%s: %s: %s", replicated.path.folder, replicated.outcome, replicated.problem)
         elif replicated.copied:
             self.log.info("%s: %s, %d bytes.", replicated.path.folder, replicated.outcome, replicated.copied)
 
@@ -135,10 +137,11 @@ class ReplicateBackupsOperator(BaseOperator):
 
 
 def _check_retention(value: Any) -> None:
+    from airflow_provider_xbackup.errors import InvalidArgumentError
     from airflow_provider_xbackup.vault.retention import RetentionPolicy
 
-    if value is not None:
-        RetentionPolicy.of(value)
+    if value is not None and RetentionPolicy.of(value).is_empty:
+        raise InvalidArgumentError("Say what to copy: at least one of the keep fields, such as keep_daily=30.")
 
 
 def _check_repair(value: object) -> None:
