@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -119,7 +120,8 @@ def test_a_suspect_that_the_latest_came_upon_is_not_restored_though_it_was_appro
     assert outcomes(run)["restore"] == "failed"
     assert xcoms(run)["choose"]["backup_id"] == suspect
     assert (restored(simulator), variables()) == ([], {})
-    asked = Template(run.get_task_instance("approve").task.body).render(
+    example = runpy.run_path(str(EXAMPLES / "xenioo_restore.py"))["xenioo_restore"]()
+    asked = Template(example.get_task("approve").body).render(
         ti=SimpleNamespace(xcom_pull=lambda task_ids: xcoms(run)[task_ids])
     )
     assert asked == f"Of the backup `{suspect}`, state **suspect**. It fell. The old bot stays as it is."
