@@ -86,6 +86,15 @@ def write_array(values: Iterable[object]) -> None:
         sys.stdout.write("[]\n" if separator == "[\n" else "\n]\n")
 
 
+def write_object(head: dict[str, object], name: str, values: Iterable[object]) -> None:
+    """Write a JSON object whose last value is an array, as :func:`write_array` does."""
+    sys.stdout.write(f"{json.dumps(head)[:-1]}, {json.dumps(name)}: ")
+    try:
+        write_array(values)
+    finally:
+        sys.stdout.write("}\n")
+
+
 def complain(message: str) -> None:
     """Write one line to stderr."""
     print(f"xbackup: {safe(' '.join(message.split()))}", file=sys.stderr)

@@ -168,8 +168,8 @@ class XrayCreateBackupOperator(BaseOperator):
             self.log.info("Picking up job %s, which an earlier try was granted.", job.job_id)
             return job
         stored = self._find_stored(job)
-        # One that has expired is on its way out: whoever runs this task again wants one that stays.
-        if stored is not None and not stored.tombstoned:
+        # One that has expired is on its way out, and a damaged one is none: whoever runs this again wants another.
+        if stored is not None and not stored.tombstoned and not stored.damaged:
             self.log.info("The backup of job %s is stored: %s.", job.job_id, stored.location)
             return job.finished(stored.manifest.completed_at)
         self.log.info("Job %s of an earlier try is of no use any more; asking for a new one.", job.job_id)

@@ -155,7 +155,7 @@ class XeniooTransfer:
         for backup in self.vault.backups("xenioo", self.account):
             if backup.instant < since:
                 return None
-            if backup.tombstoned:
+            if backup.tombstoned or backup.damaged:
                 continue
             if _task_of(backup.manifest.producer) == _task_of(self.producer) and self.producer.run_id:
                 return backup

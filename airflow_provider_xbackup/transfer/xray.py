@@ -56,6 +56,7 @@ from airflow_provider_xbackup.vault.acceptance import how_to_accept
 from airflow_provider_xbackup.vault.catalog import Backup
 from airflow_provider_xbackup.vault.chain import newest_reliable_full
 from airflow_provider_xbackup.vault.drops import find_drops, sizes_of
+from airflow_provider_xbackup.vault.errors import DamagedBackupError
 from airflow_provider_xbackup.vault.layout import digits_of, make_backup_id
 from airflow_provider_xbackup.vault.manifest import Artifact as StoredArtifact
 from airflow_provider_xbackup.vault.manifest import Condition, Producer, Remote, Scope
@@ -130,6 +131,7 @@ class XrayTransfer:
         :raises IncompleteBackupError: when attachments were asked for and could not be had: the data is
             stored then
         :raises ExpiredBackupError: when it was stored and has expired since
+        :raises DamagedBackupError: when it was stored and is damaged
         :raises BackupError: when the service or the vault is in the way
         """
         stored = self.vault.find("xray", self.account, self.backup_id)
@@ -138,6 +140,12 @@ class XrayTransfer:
                 f"The backup {stored.location} of job {self.job.job_id} has expired and will be removed, so it "
                 "counts as gone, and what is served now is not taken in its place. Bring it back with "
                 "`xbackup undelete`, or run the DAG again: a new run asks for a new backup."
+            )
+        if stored is not None and stored.damaged:
+            raise DamagedBackupError(
+                f"The backup {stored.location} of job {self.job.job_id} is stored, and damaged: "
+                f"{' '.join(stored.verdict.flaws)} What is served now is not taken in its place. Run the DAG "
+                "again: a new run asks for a new backup."
             )
         if stored is None and self.job.finished_at is None:
             return replace(self, job=self._seen_done()).run()

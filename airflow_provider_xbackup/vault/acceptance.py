@@ -18,7 +18,6 @@ from airflow_provider_xbackup.vault.errors import (
 )
 from airflow_provider_xbackup.vault.layout import BackupPath
 from airflow_provider_xbackup.vault.records import Acceptance, read_record
-from airflow_provider_xbackup.vault.standing import Standing
 from airflow_provider_xbackup.vault.store import Store
 from airflow_provider_xbackup.vault.url import VaultUrl
 from airflow_provider_xbackup.vault.vault import Vault
@@ -45,10 +44,8 @@ def accept(vault: Vault, backup: Backup, who: str, why: str, now: datetime) -> A
     """
     given = _word(who, why, now)
     store, path = vault.store, backup.path
-    verdict = backup.verdict
-    if not verdict.suspect and not backup.accepted:
-        damaged = verdict.standing is Standing.DAMAGED
-        state = "damaged" if damaged else backup.manifest.condition.state
+    if not backup.verdict.suspect and not backup.accepted:
+        state = "damaged" if backup.damaged else backup.manifest.condition.state
         raise BackupStateError(f"The backup {backup.location} is {state}, not suspect. {_NOT_SUSPECT[state]}")
     if store.exists(path.tombstone):
         raise BackupStateError(

@@ -128,6 +128,11 @@ class Backup:
         return self.verdict.standing is Standing.WHOLE
 
     @property
+    def damaged(self) -> bool:
+        """Whether a file is gone, or a check found that something is not what it should be; not if it expired."""
+        return self.verdict.standing is Standing.DAMAGED
+
+    @property
     def verified(self) -> bool:
         """Whether all its bytes were read and found right in this vault, and nothing speaks against it since."""
         return self.verdict.verified

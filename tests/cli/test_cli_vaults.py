@@ -15,6 +15,8 @@ from airflow_provider_xbackup import __version__
 from airflow_provider_xbackup.cli import text
 from airflow_provider_xbackup.cli.main import main
 from airflow_provider_xbackup.vault import Vault
+from airflow_provider_xbackup.vault.errors import StoreUnavailableError
+from airflow_provider_xbackup.vault.store import Store
 
 IDS = ["20261101T000000Z-full-00000001", "20261102T000000Z-partial-00000002"]
 
@@ -327,3 +329,57 @@ def test_an_unknown_connection_names_what_was_searched(tmp_path: Path) -> None:
     assert "metadata database" not in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "airflow.db").exists()
+
+
+def test_a_manifest_far_too_large_leaves_json_that_can_be_read(
+    vault: Vault, capsys: pytest.CaptureFixture[str]
+) -> None:
+    huge = take(vault, "acme", IDS[0])
+    take(vault, "acme", IDS[1])
+    vault.store.put_stream(huge.path.manifest, (b" " * 2**20 for _ in range(65)))
+
+    assert main(["list", str(vault.url), "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert [each["backup_id"] for each in json.loads(out)] == [IDS[1]]
+    assert err.startswith("xbackup: damaged-manifest: ")
+
+
+@pytest.mark.parametrize("command", ["list", "verify"])
+def test_a_store_that_stops_answering_leaves_json_that_can_be_read(
+    vault: Vault, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    ids = [f"20261101T{number:06}Z-full-00000001" for number in range(60)]
+    for backup_id in ids:
+        take(vault, "acme", backup_id)
+    read = Store.read
+
+    def gone(self: Store, path: str, **options: Any) -> bytes:
+        if ids[0] in path and path.endswith("manifest.json"):
+            raise StoreUnavailableError("The store does not answer.")
+        return read(self, path, **options)
+
+    monkeypatch.setattr(Store, "read", gone)
+    assert (
+        main([command, str(vault.url), "--json", *(["--level", "presence"] if command == "verify" else [])]) == 1
+    )
+    out, err = capsys.readouterr()
+    assert isinstance(json.loads(out), list)
+    assert err == "xbackup: The store does not answer.\n"
+
+
+def test_damage_is_shown_with_its_reason(vault: Vault, capsys: pytest.CaptureFixture[str]) -> None:
+    backup = take(vault, "acme", IDS[0])
+    name = backup.manifest.artifacts[0].name
+    vault.store.delete(backup.path.file(name))
+
+    assert main(["list", str(vault.url)]) == 0
+    assert "damaged" in capsys.readouterr().out
+    assert main(["list", str(vault.url), "--json"]) == 0
+    (listed,) = json.loads(capsys.readouterr().out)
+    assert (listed["state"], listed["flaws"]) == ("damaged", [f"{name} is not there."])
+    assert main(["show", str(vault.url), IDS[0]]) == 0
+    assert f"damaged; {name} is not there." in capsys.readouterr().out
+    assert main(["status", str(vault.url), "--rpo", "100w"]) == 1
+    out, err = capsys.readouterr()
+    assert "damaged" in out
+    assert [line.split()[1] for line in err.splitlines()] == ["late:", "damaged:"]
