@@ -30,7 +30,7 @@ class ApplyRetentionOperator(BaseOperator):
     A group whose plan is refused is left alone; the task does all others first and then fails, without using
     retries. Returns numbers: ``groups``, ``kept``, ``expired``, ``revived``, ``removed``, ``freed`` (bytes),
     ``garbage`` (bytes), ``not_let_go`` (objects that the store did not remove), and ``paused``, the names of
-    groups in which nothing expires because their newest full is suspect.
+    groups in which nothing expires because a suspect full is newer than all whole ones.
 
     :param vault: the vault: ``file:///path``, ``s3://[conn_id@]bucket/prefix`` …
     :param policy: a :class:`~airflow_provider_xbackup.vault.RetentionPolicy`, or its fields as a dict. Its fields
