@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rich.console import Console
     from rich.table import Column
@@ -86,7 +86,7 @@ def write_array(values: Iterable[object]) -> None:
         sys.stdout.write("[]\n" if separator == "[\n" else "\n]\n")
 
 
-def write_object(head: dict[str, object], name: str, values: Iterable[object]) -> None:
+def write_object(head: Mapping[str, object], name: str, values: Iterable[object]) -> None:
     """Write a JSON object whose last value is an array, as :func:`write_array` does."""
     sys.stdout.write(f"{json.dumps(head)[:-1]}, {json.dumps(name)}: ")
     try:

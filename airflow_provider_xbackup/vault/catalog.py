@@ -246,7 +246,13 @@ def read_backup(url: VaultUrl, store: Store, path: BackupPath, names: Iterable[s
     :raises ManifestError: when its manifest cannot be used, see :func:`read_manifest`
     :raises VaultError: when the store does not answer
     """
-    manifest = read_manifest(store, path)
+    return weigh_backup(url, store, path, read_manifest(store, path), names, now)
+
+
+def weigh_backup(
+    url: VaultUrl, store: Store, path: BackupPath, manifest: Manifest, names: Iterable[str], now: datetime
+) -> Backup:
+    """Complete a backup whose manifest was read with what its checks add up to; see :func:`read_backup`."""
     listed = frozenset(names)
     evidence = read_evidence(store, path, listed, str(url.without_connection), now)
     # A listing is not of one instant: it may show a manifest and have missed a file that came just before it.

@@ -11,7 +11,7 @@ from typing import Literal
 from airflow_provider_xbackup.errors import InvalidArgumentError
 from airflow_provider_xbackup.vault import layout
 from airflow_provider_xbackup.vault.catalog import Backup
-from airflow_provider_xbackup.vault.errors import NoSuchBackupError
+from airflow_provider_xbackup.vault.errors import ManifestError, NoSuchBackupError
 from airflow_provider_xbackup.vault.vault import Vault
 
 #: How a backup can be named, for help and messages.
@@ -24,8 +24,8 @@ _AS_OF = re.compile(r"as-of[\s:=]\s*(?P<instant>.+)")
 class Selector:
     """What somebody said of the backup that is meant.
 
-    :param how: ``id``; ``latest``: the newest one; ``latest-verified``: the newest verified one; ``as-of``: the
-        newest one that was asked for at the instant or before
+    :param how: ``id``; ``latest``: the newest one; ``latest-verified``: the newest verified one, a partial only
+        where its full can be relied on; ``as-of``: the newest one that was asked for at the instant or before
     :param backup_id: the id or its beginning, for ``id``
     :param instant: the instant, for ``as-of``
     """
@@ -84,7 +84,7 @@ def choose(vault: Vault, selector: Selector, service: str | None = None, account
         return find_by_id(vault, selector.backup_id, service, account)
     service, account = _one_account(vault, selector, service, account)
     for backup in _candidates(vault, selector, service, account):
-        if selector.how != "latest-verified" or backup.verified:
+        if selector.how != "latest-verified" or (backup.verified and _has_ground(vault, backup)):
             return backup
     which = {"latest": "", "latest-verified": " verified", "as-of": f" of {str(selector)[6:]} or before"}
     raise NoSuchBackupError(
@@ -177,6 +177,16 @@ def _candidates(vault: Vault, selector: Selector, service: str, account: str) ->
             continue
         if selector.instant is None or backup.manifest.requested_at <= selector.instant:
             yield backup
+
+
+def _has_ground(vault: Vault, backup: Backup) -> bool:
+    """Tell whether the full that a backup builds on, where it builds on one, can be relied on."""
+    if backup.manifest.base is None:
+        return True
+    try:
+        return all(each.reliable for each in restore_set(vault, backup))
+    except (ManifestError, NoSuchBackupError, InvalidArgumentError):
+        return False
 
 
 def _some(names: Iterable[str], limit: int = 5) -> str:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pydantic import ValidationError
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
-from airflow_provider_xbackup.vault.catalog import read_manifest
+from airflow_provider_xbackup.vault.catalog import read_manifest, read_named_base
 from airflow_provider_xbackup.vault.errors import (
     ManifestError,
     NoSuchBackupError,
@@ -155,7 +155,7 @@ def keep(vault: Vault, path: BackupPath, given: Hold) -> Held:
     if revived:
         # A removal may have been just past its last look: it puts the manifest back, or it is gone for good.
         manifest = _manifest_of(vault, path)
-    base = None if manifest is None else base_of(path, manifest)
+    base = _named_base(store, path) if manifest is None else base_of(path, manifest)
     if base is None:
         return Held(given, tuple(revived))
     if _revive(store, base):
@@ -202,6 +202,12 @@ def _manifest_of(vault: Vault, path: BackupPath) -> Manifest | None:
     if vault.store.versions is not None:
         hint = " Where the bucket keeps versions, 'xbackup undelete --versions' may bring it back."
     raise NoSuchBackupError(f"The backup {vault.url.join(path.folder)} is gone: its manifest was removed.{hint}")
+
+
+def _named_base(store: Store, path: BackupPath) -> BackupPath | None:
+    """Return the full that a backup builds on whose manifest cannot be used, as far as that can be told."""
+    base = read_named_base(store, path)
+    return None if base is None else BackupPath(path.service, path.account, base)
 
 
 def _revive(store: Store, path: BackupPath) -> bool:

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from airflow_provider_xbackup.vault import layout
 from airflow_provider_xbackup.vault.checks import JUDGEMENTS, NO_EVIDENCE, Evidence, without_judgements
-from airflow_provider_xbackup.vault.manifest import Manifest
+from airflow_provider_xbackup.vault.manifest import Condition, Manifest
 
 
 class Standing(StrEnum):
@@ -79,13 +79,15 @@ def judge(
         (condition.state == "incomplete", Standing.INCOMPLETE),
     )
     standing = next((standing for true, standing in standings if true), Standing.WHOLE)
-    reasons = condition.reasons if condition.state == "incomplete" or suspect else ()
-    return Verdict(
-        standing,
-        tuple(dict.fromkeys((*reasons, *judgements, *damage))),
-        suspect,
-        verified=standing is Standing.WHOLE and evidence.proven,
-    )
+    flaws = tuple(dict.fromkeys((*_reasons_of(condition, accepted=accepted), *judgements, *damage)))
+    return Verdict(standing, flaws, suspect, verified=standing is Standing.WHOLE and evidence.proven)
+
+
+def _reasons_of(condition: Condition, *, accepted: bool) -> tuple[str, ...]:
+    """Say why a backup was not stored as a good one."""
+    if condition.state == "ok" or (condition.state == "suspect" and accepted):
+        return ()
+    return condition.reasons or (f"It was stored as {condition.state}, and no reason was noted.",)
 
 
 def carries(standing: Standing, flaw: str) -> bool:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from airflow_provider_xbackup.vault import layout
-from airflow_provider_xbackup.vault.catalog import Backup, Catalog, read_backup, read_manifest
+from airflow_provider_xbackup.vault.catalog import Backup, Catalog, read_manifest, weigh_backup
 from airflow_provider_xbackup.vault.encoding import Digest, Encoded
 from airflow_provider_xbackup.vault.errors import (
     DifferentBytesError,
@@ -83,11 +83,14 @@ class Vault:
         :raises VaultError: when the store does not answer
         """
         path = BackupPath.checked(service, account, backup_id)
-        names = [found.path.removeprefix(f"{path.folder}/") for found in self.store.list(path.folder)]
         try:
-            return read_backup(self.url, self.store, path, names, datetime.now(UTC))
+            manifest = read_manifest(self.store, path)
         except ObjectMissingError:
             return None
+        names = [found.path.removeprefix(f"{path.folder}/") for found in self.store.list(path.folder)]
+        if layout.MANIFEST not in names:  # removed between the two
+            return None
+        return weigh_backup(self.url, self.store, path, manifest, names, datetime.now(UTC))
 
     def locate(
         self, backup_id: str, service: str | None = None, account: str | None = None

@@ -129,6 +129,19 @@ def test_a_group_that_is_paused_is_told_and_is_no_failure(vault: Vault, capsys: 
     assert "expired" not in listed(vault).values()
 
 
+def test_what_is_damaged_is_told_with_its_reason(vault: Vault, capsys: Capture) -> None:
+    newest = next(iter(vault.backups()))
+    vault.store.delete(newest.path.file(newest.manifest.artifacts[0].name))
+
+    assert retention(vault, "plan", "--keep-last", "1") == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if an_id(1) in line]
+    assert "pass" in line
+    assert "damaged: no candidate" in line
+    assert retention(vault, "apply", "--keep-last", "1") == 0
+    assert "1 damaged, which count for nothing" in capsys.readouterr().out
+    assert listed(vault) == {an_id(1): "damaged", an_id(2): "ok", an_id(3): "expired"}
+
+
 def test_what_cannot_be_read_is_a_finding(vault: Vault, capsys: Capture) -> None:
     vault.store.put(f"xray/acme/{an_id(9)}/manifest.json", b"{")
     assert retention(vault, "plan", "--keep-last", "9") == 1

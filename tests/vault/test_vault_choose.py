@@ -64,6 +64,21 @@ def test_latest_verified_passes_over_what_is_not_verified(local: Vault, on) -> N
     assert chosen(local, "latest-verified") == day(2)
 
 
+@pytest.mark.parametrize("how", ["whole", "damaged", "gone", "unreadable"])
+def test_the_latest_verified_is_no_partial_whose_full_cannot_be_relied_on(local: Vault, on, how: str) -> None:
+    on(1, verified=True)
+    base = on(2)
+    on(3, "partial", verified=True, base=day(2))
+    if how == "damaged":
+        local.store.delete(base.path.file(base.manifest.artifacts[0].name))
+    elif how == "gone":
+        local.store.delete(base.path.manifest)
+    elif how == "unreadable":
+        local.store.put(base.path.manifest, b"{")
+
+    assert chosen(local, "latest-verified") == (day(3, "partial") if how == "whole" else day(1))
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -81,6 +81,16 @@ def test_holding_a_partial_brings_its_base_back_as_well(vault: Vault, take: Any,
     assert (state(vault, partial), state(vault, backup)) == ("held", "ok")
 
 
+def test_holding_a_partial_whose_manifest_is_damaged_brings_back_the_base_that_it_names(
+    vault: Vault, take: Any, backup: Backup
+) -> None:
+    partial = take(vault, backup_id="20261124T000000Z-partial-00000001", base=backup.backup_id)
+    vault.store.put(partial.path.manifest, vault.store.read(partial.path.manifest)[:-3])
+    expire(vault, backup)
+
+    assert hold(vault, partial.path, **WORDS).revived == (backup.path,)
+
+
 def test_holding_a_partial_tells_when_its_base_is_gone(vault: Vault, take: Any) -> None:
     base = "20261101T000000Z-full-00000001"
     partial = take(vault, backup_id="20261124T000000Z-partial-00000001", base=base)

@@ -173,7 +173,9 @@ class ApplyRetentionOperator(BaseOperator):
             if plan.paused:
                 self.log.warning("Nothing of %s expires, because %s.", plan.group, plan.paused)
             for each in plan.decisions:
-                if each.action in ("expire", "remove", "revive"):
+                if each.entry.standing == "damaged":
+                    self.log.warning("%s: %s", each.entry.path.folder, ", ".join(each.reasons))
+                elif each.action in ("expire", "remove", "revive"):
                     self.log.info("%s: %s: %s", each.entry.path.folder, each.action, ", ".join(each.reasons))
         if isinstance(outlook, Applied):
             for refused in outlook.not_let_go:
