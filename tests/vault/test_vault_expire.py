@@ -426,6 +426,16 @@ def test_a_full_stays_while_a_partial_may_need_it_whose_manifest_cannot_be_read(
     assert vault.store.exists(chain[1].path.file(chain[1].manifest.artifacts[0].name))
 
 
+def test_an_expired_full_is_not_removed_while_a_partial_may_need_it(vault: Vault, chain: list[Backup]) -> None:
+    expire(vault, chain[2])
+    make_unreadable(vault, chain[1], "gone")
+
+    done = apply(vault)
+
+    assert (done.removed, done.revived) == ((), ())
+    assert states(vault) == {20: "ok", 18: "expired"}
+
+
 @pytest.mark.parametrize("how", ["cut off", "gone"])
 def test_a_full_stays_when_its_partial_cannot_be_read_any_more_in_this_instant(
     vault: Vault, take: Take, fulls: list[Backup], how: str
@@ -569,6 +579,8 @@ def test_of_two_retentions_at_once_neither_brings_back_what_the_other_has_remove
     assert done.revived == ()
     assert states(vault) == {20: "ok", 19: "ok"}
     assert not [path for path in paths(vault) if an_id(18) in path]
+    if vault.url.scheme == "file":  # S3 does not say whether there was something to remove
+        assert len(done.removed) == ((moment, name) == ("after", "delete"))
 
 
 def test_what_was_held_in_the_last_instant_is_not_put_back_without_its_files(
@@ -581,10 +593,27 @@ def test_what_was_held_in_the_last_instant_is_not_put_back_without_its_files(
         vault.store.delete(fulls[2].path.file(fulls[2].manifest.artifacts[0].name))
         vault.store.delete(fulls[2].path.tombstone)
 
-    beside = interposed(vault, once("after", "delete", f"{an_id(18)}/manifest.json", spoil))
-    apply(beside, policy={"keep_last": 2})
+    written: list[str] = []
+    step = once("after", "delete", f"{an_id(18)}/manifest.json", spoil)
+
+    def around(moment: str, name: str, path: str) -> None:
+        written.extend([path] if (moment, name) == ("after", "create") else ())
+        step(moment, name, path)
+
+    apply(interposed(vault, around), policy={"keep_last": 2})
 
     assert states(vault) == {20: "ok", 19: "ok"}
+    assert fulls[2].path.manifest not in written
+
+
+def test_what_another_retention_has_removed_is_not_said_to_be_revived(vault: Vault, fulls: list[Backup]) -> None:
+    expire(vault, fulls[2])
+    keep(vault, fulls[2])
+    beside = interposed(
+        vault, once("before", "delete", "tombstone.json", lambda: vault.store.delete(fulls[2].path.manifest))
+    )
+
+    assert apply(beside, policy={"keep_last": 2}).revived == ()
 
 
 def test_a_file_that_goes_while_a_manifest_is_put_back_takes_it_along(vault: Vault, fulls: list[Backup]) -> None:

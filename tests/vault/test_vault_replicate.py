@@ -205,6 +205,15 @@ def test_a_damaged_copy_takes_no_place_from_a_good_original(local: Vault, target
     }  # fmt: skip
 
 
+def test_a_copy_that_has_expired_takes_no_place_in_a_policy(local: Vault, target: Vault, take: Take):
+    found = dailies(local, take, 3)
+    path = local.find("xray", "acme", found[0]).path  # type: ignore[union-attr]
+    replicate(local, target, policy=RetentionPolicy(keep_last=1))
+    target.store.create(path.tombstone, Tombstone(at=NOW, why="old").to_json())
+
+    assert replicate(local, target, policy=RetentionPolicy(keep_last=1)) == {found[1]: Outcome.COPIED}
+
+
 def test_nothing_is_copied_into_a_folder_whose_removal_has_begun(local: Vault, target: Vault, take: Take):
     """It would be an expired copy from the first moment."""
     path = take(local, backup_id=FULL).path

@@ -199,6 +199,22 @@ def test_a_finding_says_what_is_damaged():
     assert finding.text.endswith("is damaged. A check says so.")
 
 
+@pytest.mark.parametrize(
+    ("base", "says"),
+    [
+        pytest.param([backup(3, names=frozenset())], f"its full {FULL.backup_id} is damaged.", id="damaged"),
+        pytest.param([], f"its full {FULL.backup_id} is gone or has expired.", id="gone"),
+    ],
+)
+def test_a_finding_says_why_a_partial_cannot_be_gone_back_to(base: list[Backup], says: str):
+    partial = backup(0.1, "partial", base=FULL.backup_id)
+
+    (finding,) = judge(look(partial, *base), Promise(), NOW)
+
+    assert (finding.code, finding.path) == ("damaged", "xray/acme")
+    assert finding.text.endswith(f"the newest backup {partial.backup_id} holds changes only: {says}")
+
+
 @pytest.mark.parametrize("text", ["acme", "zray/acme", "xray/", "xray/a/b"])
 def test_what_is_no_account_is_refused(text: str):
     with pytest.raises(InvalidArgumentError):
