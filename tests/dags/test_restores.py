@@ -179,15 +179,30 @@ def test_a_drill_finds_the_same_bot_and_says_which_one_to_remove(
     )
 
 
-def test_a_drill_that_finds_a_difference_fails_and_still_says_which_bot_to_remove(
-    run_approved, verified: str, drills: Vault, simulator: Simulator, variables
+@pytest.mark.parametrize("lost", ["Scripts", "NLP"])
+def test_a_drill_that_finds_a_difference_is_a_failed_run_and_still_says_which_bot_to_remove(
+    run_approved, verified: str, drills: Vault, simulator: Simulator, variables, lost: str
 ):
-    simulator.settings.xenioo.restore_loses = ("Scripts",)
+    simulator.settings.xenioo.restore_loses = (lost,)
 
     run = run_approved("restore_drill")
 
+    assert run.state == "failed"
     assert outcomes(run)["compare"] == "failed"
     assert "welcome-restored-1" in xcoms(run)["say_what_to_remove"]
+
+
+def test_a_drill_whose_restore_fails_is_a_failed_run_and_says_where_to_look(
+    run_approved, verified: str, drills: Vault, simulator: Simulator, variables
+):
+    simulator.add_fault(action="status", status=500, path="/bots/restore$")
+
+    run = run_approved("restore_drill")
+
+    assert run.state == "failed"
+    assert outcomes(run)["restore"] == "failed"
+    assert restored(simulator) == []
+    assert "If the restore failed, its log says" in xcoms(run)["say_what_to_remove"]
 
 
 def test_no_key_of_the_new_bot_is_in_an_xcom(
