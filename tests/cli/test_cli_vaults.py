@@ -321,6 +321,27 @@ def test_the_simulator_says_how_to_connect_and_ends_with_ctrl_c() -> None:
 # -- vaults that name a connection -------------------------------------------------------------------------
 
 
+def test_a_warning_after_airflow_has_started_is_told_once_and_on_stderr(tmp_path: Path) -> None:
+    script = (
+        "import logging, threading\n"
+        "from airflow_provider_xbackup.cli import vaults\n"
+        "def start():\n"
+        "    import airflow_provider_xbackup.hooks.vault\n"
+        "    from airflow import settings\n"
+        "    settings.initialize()\n"
+        "    assert logging.root.handlers, 'Airflow gives the root logger no handler any more'\n"
+        "vaults.with_airflow(start, 'why', 'instead', debug=False)\n"
+        "log = logging.getLogger('airflow_provider_xbackup.http.retry')\n"
+        "threading.Thread(target=log.warning, args=('try %d', 2)).start()\n"
+        "logging.getLogger('airflow.task').error('of Airflow')\n"
+    )
+    env = {**os.environ, "AIRFLOW_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.splitlines().count("try 2") == 1
+    assert "Logging error" not in done.stderr
+
+
 def test_an_unknown_connection_names_what_was_searched(tmp_path: Path) -> None:
     done = command("list", "s3://nobody@bucket/p", AIRFLOW_HOME=str(tmp_path))
     assert done.returncode == 2
