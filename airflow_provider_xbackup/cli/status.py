@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_xbackup.cli import text, vaults
 from airflow_provider_xbackup.cli.durations import duration
-from airflow_provider_xbackup.errors import BackupError
 
 if TYPE_CHECKING:
     from airflow_provider_xbackup.vault.catalog import Backup, Finding
@@ -75,14 +74,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _list_bots(args: argparse.Namespace) -> tuple[AccountBot, ...]:
     def list_them() -> tuple[AccountBot, ...]:
-        from airflow_provider_xbackup.exceptions import XBackupError
+        from airflow_provider_xbackup.exceptions import plain_errors
         from airflow_provider_xbackup.hooks.account_bots import bots_of
 
-        try:
+        with plain_errors():
             return bots_of(args.bots_of)
-        except XBackupError as exc:
-            error = exc.error or BackupError(str(exc))
-        raise error
 
     return vaults.with_airflow(
         list_them, "--bots-of asks an Airflow connection", "Use --expect.", debug=args.debug

@@ -1,10 +1,10 @@
 """Verify backups, and append a check record to each.
 
 Levels: presence (objects and sizes), digest (SHA-256 as stored and of the plain bytes), content (zips, JSON,
-counts, references), source (counts at Xray, too). Without a private key encrypted backups are verified as they
-are stored. With --json, an array of objects with the keys service, account, backup_id, url, record and check,
-which is the record itself. Errors go to stderr and make the exit code 1, and so does a verification that had
-nothing to look at.
+counts, references), source (counts at Xray, too; of one account at a time). Without a private key encrypted
+backups are verified as they are stored; with one that does not fit as well, and the exit code is 1. With --json,
+an array of objects with the keys service, account, backup_id, url, record and check, which is the record itself.
+Errors go to stderr and make the exit code 1, and so does a verification that had nothing to look at.
 """
 
 from __future__ import annotations
@@ -158,6 +158,7 @@ def _complain(verified: Verified) -> bool:
     for finding in verified.check.findings:
         if finding.kind == "error":
             text.complain(f"{finding.code}: {verified.backup.backup_id}: {finding}")
-    if verified.unanswered is not None:
-        text.complain(f"not-compared: {verified.backup.backup_id}: {verified.unanswered}")
-    return verified.check.passed and verified.unanswered is None
+    if verified.obstacle is not None:
+        finding = verified.obstacle.finding
+        text.complain(f"{finding.code}: {verified.backup.backup_id}: {finding.text}")
+    return verified.check.passed and verified.obstacle is None

@@ -50,7 +50,6 @@ _SEEN_AT: dict[str, Depth] = {
     "decryption": "digest",
     "decompression": "digest",
     "unknown-encoding": "digest",
-    "wrong-identity": "digest",
     "damaged-zip": "content",
     "damaged-json": "content",
     "count-mismatch": "content",

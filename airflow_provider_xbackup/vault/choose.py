@@ -109,13 +109,12 @@ def find_by_id(vault: Vault, backup_id: str, service: str | None = None, account
     paths = vault.locate(backup_id, service, account)
     if len({path.backup_id for path in paths}) > 1:
         raise InvalidArgumentError(
-            f"Several backups begin with {backup_id}: {_some(path.folder for path in paths)}. Write more of "
-            "the id."
+            f"Several backups begin with {backup_id}: {some(path.folder for path in paths)}. Write more of the id."
         )
     if len(paths) > 1:
         raise InvalidArgumentError(
             f"Several accounts have a backup {paths[0].backup_id}: "
-            f"{_some(f'{path.service}/{path.account}' for path in paths)}. Choose with --service and --account."
+            f"{some(f'{path.service}/{path.account}' for path in paths)}. Choose with --service and --account."
         )
     backup = vault.find(paths[0].service, paths[0].account, paths[0].backup_id) if paths else None
     if backup is None:
@@ -164,7 +163,7 @@ def _one_account(vault: Vault, selector: Selector, service: str | None, account:
             f"{vault.url} holds no backups{f' of {whose}' if whose else ''}. 'xbackup list' shows what there is."
         )
     if len(found) > 1:
-        accounts = _some(f"{each}/{name}" for each, name in found)
+        accounts = some(f"{each}/{name}" for each, name in found)
         raise InvalidArgumentError(
             f"{str(selector)!r} could be of several accounts: {accounts}. Choose with --service and --account."
         )
@@ -189,7 +188,8 @@ def _has_ground(vault: Vault, backup: Backup) -> bool:
         return False
 
 
-def _some(names: Iterable[str], limit: int = 5) -> str:
+def some(names: Iterable[str], limit: int = 5) -> str:
+    """Return a few of the names, for a message."""
     listed = sorted(names)
     more = f" and {len(listed) - limit} more" if len(listed) > limit else ""
     return ", ".join(listed[:limit]) + more

@@ -82,6 +82,18 @@ class Subject:
     newest: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """What keeps a verification from looking as deep as was asked, though the backup is not to blame.
+
+    :param finding: what the record tells of it, a warning
+    :param error: what it is: whoever asked has to know of it
+    """
+
+    finding: CheckFinding
+    error: BackupError
+
+
 class Examination:
     """Looks at one backup, once.
 
@@ -105,8 +117,8 @@ class Examination:
         self._data: ZipReport | None = None
         self._counts: dict[str, int] | None = None
         self._unread: frozenset[str] = frozenset()
-        #: The service or network error that kept the live totals from being had.
-        self.unanswered: BackupError | None = None
+        #: The first that was met, other keys than the backup's, or a source that does not answer.
+        self.obstacle: Obstacle | None = None
 
     def run(self) -> Check:
         """Look at everything.
@@ -208,6 +220,15 @@ class Examination:
                 "and not what is in it.",
                 artifact,
                 kind="warning",
+            )
+            return depth
+        if isinstance(failure, WrongIdentityError):
+            self._meet(
+                "wrong-identity",
+                f"{artifact.name}: {failure} Nothing was decrypted: it was verified as it is stored, and not what "
+                "is in it.",
+                failure,
+                artifact,
             )
             return depth
         if failure is not None:
@@ -354,8 +375,7 @@ class Examination:
                 for entity, number in self._wanted.count_live(project).items():
                     live[entity] = live.get(entity, 0) + number
         except BackupError as exc:
-            self.unanswered = exc
-            self._find("not-compared", f"It was not compared with its source: {exc}", kind="warning")
+            self._meet("not-compared", f"It was not compared with its source: {exc}", exc)
             return False
         for entity, number in sorted(live.items()):
             if entity in counts or entity == "tests":
@@ -390,6 +410,10 @@ class Examination:
         name = None if artifact is None else artifact.name
         self._findings.append(CheckFinding(code=code, kind=kind, object=name, text=text[:_LONGEST_TEXT]))
 
+    def _meet(self, code: str, text: str, error: BackupError, artifact: Artifact | None = None) -> None:
+        self._find(code, text, artifact, kind="warning")
+        self.obstacle = self.obstacle or Obstacle(self._findings[-1], error)
+
 
 class StoppedError(Exception):
     """The examination ended because nobody waits for it any more."""
@@ -397,7 +421,6 @@ class StoppedError(Exception):
 
 #: The first that fits.
 _FAILURES: tuple[tuple[type[BackupError], str], ...] = (
-    (WrongIdentityError, "wrong-identity"),
     (DecryptionError, "decryption"),
     (DecompressionError, "decompression"),
     (DamagedBackupError, "unknown-encoding"),

@@ -119,10 +119,37 @@ def test_a_source_that_does_not_answer_fails_the_task_and_not_the_backup(
 ) -> None:
     taken()
     sim.add_fault(action="status", status=500, path="/graphql", times=None)
-    with pytest.raises(XBackupError, match="not compared with their source") as caught:
+    with pytest.raises(XBackupError, match="not compared with its source") as caught:
         verify(vault, level="source", xray_conn_id="acme")
     assert not isinstance(caught.value, XBackupFailError)
     assert newest(vault).verified
+
+
+@pytest.mark.parametrize(
+    ("conn_id", "changes", "word"),
+    [
+        pytest.param("nobody", {}, "no connection 'nobody'", id="no such connection"),
+        pytest.param(
+            "globex", {"password": "stale"}, "Connection 'globex': Xray refused the API key", id="secret"
+        ),
+        pytest.param("globex", {"extra": {"verify": "/no/ca.pem"}}, "does not exist", id="certificates"),
+    ],
+)
+def test_a_wrong_connection_fails_the_task_before_anything_is_verified(
+    vault: Vault,
+    taken: Callable[..., dict[str, Any]],
+    sim: Simulator,
+    connect: Callable[..., None],
+    conn_id: str,
+    changes: dict[str, Any],
+    word: str,
+) -> None:
+    taken()
+    login = {"conn_type": "xray", "host": sim.url, "login": "demo-client", "password": "demo-secret"}
+    connect("globex", **login | changes)
+    with pytest.raises(XBackupFailError, match=word):
+        verify(vault, level="source", xray_conn_id=conn_id)
+    assert not newest(vault).verified
 
 
 def test_a_tenant_that_outgrew_its_newest_backup_is_told(

@@ -23,6 +23,7 @@ from airflow_provider_xbackup.vault.errors import (
     NoSuchBackupError,
     StoreUnavailableError,
     UnreadableObjectError,
+    WrongIdentityError,
 )
 from airflow_provider_xbackup.vault.examination import Wanted
 from airflow_provider_xbackup.vault.identities import Identities
@@ -290,11 +291,34 @@ def test_what_cannot_be_decoded_is_named(
     assert check.reached == "stored-digest"
 
 
-def test_a_key_that_does_not_fit_is_a_finding(local: Vault) -> None:
-    store(local, encrypt=True)
-    check = only(local, "digest", Identities([pyrage.x25519.Identity.generate()]))
-    assert codes(check) == ["wrong-identity"]
-    assert check.reached == "stored-digest"
+WRONG_KEYS = Identities([pyrage.x25519.Identity.generate()])
+
+
+@pytest.mark.parametrize("level", ["digest", "content"])
+def test_a_key_that_does_not_fit_tells_nothing_of_the_backup(local: Vault, level: str) -> None:
+    store(local, encrypt=True, attachments=make_zip(blobs()))
+    (verified,) = Verification(local, Wanted(Level(level), PRODUCER, WRONG_KEYS))
+    assert (verified.check.passed, verified.check.reached) == (True, "stored-digest")
+    assert codes(verified.check, "warning") == ["wrong-identity"] * 2
+    assert isinstance(verified.obstacle.error, WrongIdentityError)
+    assert "Nothing was decrypted" in verified.obstacle.finding.text
+    (backup,) = local.backups()
+    assert backup.verified
+
+
+def test_a_key_that_does_not_fit_hides_no_damage(local: Vault) -> None:
+    path = artifact_path(store(local, encrypt=True))
+    local.store.put(path, flip(0.5)(local.store.read(path)))
+    check = only(local, "content", WRONG_KEYS)
+    assert not check.passed
+    assert codes(check) == ["stored-digest"]
+
+
+def test_a_key_that_does_not_fit_makes_no_damage_forgotten(local: Vault) -> None:
+    store(local, encrypt=True, entities=None, data=make_zip({"tests_1_0.json": b"{"}))
+    only(local, "content")
+    check = only(local, "content", WRONG_KEYS)
+    assert (check.passed, codes(check)) == (False, ["damaged-json"])
 
 
 # -- content ---------------------------------------------------------------------------------------------------
@@ -609,7 +633,46 @@ def test_a_source_that_does_not_answer_is_no_fault_of_the_backup(local: Vault) -
     (verified,) = Verification(local, Wanted(Level.SOURCE, PRODUCER, count_live=count))
     assert verified.check.passed
     assert (verified.check.reached, codes(verified.check, "warning")) == ("content", ["not-compared"])
-    assert isinstance(verified.unanswered, StoreUnavailableError)
+    assert isinstance(verified.obstacle.error, StoreUnavailableError)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({}, id="everything"),
+        pytest.param({"service": "xray"}, id="one service"),
+        pytest.param({"subset": Subset(1, 1)}, id="a part"),
+        pytest.param({"selectors": [Selector.parse(day(1)), Selector.parse(day(2))]}, id="named backups"),
+    ],
+)
+def test_two_tenants_are_not_compared_with_what_one_connection_counts(
+    local: Vault, options: dict[str, Any]
+) -> None:
+    store(local, day(1), account="acme")
+    store(local, day(2), account="globex")
+    with pytest.raises(InvalidArgumentError, match=r"several accounts of Xray: acme, globex\. Choose one"):
+        verify(local, "source", count_live=lambda project: {"tests": TESTS}, **options)
+    assert not [found for found in local.store.list() if "/checks/" in found.path]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({"account": "acme"}, id="the account"),
+        pytest.param({"selectors": [Selector.parse(day(1))]}, id="a backup by its id"),
+    ],
+)
+def test_of_two_tenants_the_chosen_one_is_compared(local: Vault, options: dict[str, Any]) -> None:
+    store(local, day(1), account="acme")
+    store(local, day(2), account="globex")
+    assert only(local, "source", count_live=lambda project: {"tests": TESTS}, **options).reached == "source"
+
+
+def test_bots_beside_one_tenant_do_not_hinder_a_comparison(local: Vault) -> None:
+    store(local)
+    store_bot(local, b"{}")
+    checks = verify(local, "source", count_live=lambda project: {"tests": TESTS})
+    assert sorted(check.reached for check in checks) == ["content", "source"]
 
 
 def test_a_partial_and_a_bot_cannot_be_compared_with_a_source(local: Vault) -> None:
