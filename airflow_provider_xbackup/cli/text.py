@@ -43,9 +43,14 @@ def console() -> Console:
     """Return the console for tables."""
     from rich.console import Console
 
+    class OurConsole(Console):
+        def on_broken_pipe(self) -> None:
+            """Leave it to :func:`main`, as everything else that is written: rich would end the process with 1."""
+            raise  # noqa: PLE0704 - rich calls it while it handles the error
+
     # In a file or a pipe nothing is folded: a digest broken over two lines cannot be found again.
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 1000
-    return Console(highlight=False, markup=False, emoji=False, soft_wrap=False, width=width)
+    return OurConsole(highlight=False, markup=False, emoji=False, soft_wrap=False, width=width)
 
 
 def print_table(columns: Sequence[Column], rows: Iterable[Sequence[Text]]) -> None:

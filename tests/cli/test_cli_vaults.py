@@ -263,12 +263,26 @@ def test_only_what_is_needed_is_imported(args: list[str], absent: list[str], tmp
     assert done.stderr == "[]\n"
 
 
-def test_a_reader_that_leaves_is_no_error(vault: Vault) -> None:
+@pytest.mark.parametrize(
+    "args",
+    [
+        pytest.param(["list", "{vault}", "--json"], id="JSON"),
+        pytest.param(["list", "{vault}"], id="a table and a line"),
+        pytest.param(["show", "{vault}", IDS[0]], id="tables"),
+        pytest.param(["show", "{vault}", IDS[0], "--chain"], id="what is needed"),
+        pytest.param(["status", "{vault}"], id="status"),
+        pytest.param(["retention", "plan", "{vault}", "--keep-last", "1"], id="a plan"),
+        pytest.param(["verify", "{vault}"], id="lines"),
+        pytest.param(["garbage", "{vault}"], id="a line"),
+    ],
+)
+def test_a_reader_that_leaves_is_no_error(vault: Vault, args: list[str]) -> None:
     take(vault)
     read, write = os.pipe()
     os.close(read)
     done = subprocess.run(
-        [sys.executable, "-m", "airflow_provider_xbackup.cli.main", "list", str(vault.url), "--json"],
+        [sys.executable, "-m", "airflow_provider_xbackup.cli.main",
+         *(arg.replace("{vault}", str(vault.url)) for arg in args)],
         stdout=write, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     os.close(write)
