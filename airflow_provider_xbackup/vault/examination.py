@@ -290,11 +290,8 @@ class Examination:
             if not any(one.role == "attachments" for one in manifest.artifacts):
                 return
             understood = found.recognised or not found.known
-            kind: Literal["error", "warning"] = "error"
         else:
             understood = found.recognised
-            # A test set may refer to tests of projects that nobody asked for.
-            kind = "error" if manifest.scope.project_ids is None else "warning"
         if not found.missing:
             return
         if not understood:
@@ -305,12 +302,17 @@ class Examination:
                 kind="warning",
             )
             return
+        what = _ENTITY_OF[found.kind]
+        text = f"{found.missing} of {found.named} {what} that the data refers to are not in the backup"
+        # A test set may refer to tests of projects that nobody asked for.
+        perhaps_elsewhere = found.kind == "test" and manifest.scope.project_ids is not None
+        if perhaps_elsewhere and found.certain:
+            text += f", {found.certain} of them of projects that are"
         examples = ", ".join(f"{name[:80]!r} in {place[:120]}" for name, place in found.examples)
         self._find(
             "missing-reference",
-            f"{found.missing} of {found.named} {_ENTITY_OF[found.kind]} that the data refers to are not in the "
-            f"backup, for example {examples}.",
-            kind=kind,
+            f"{text}, for example {examples}.",
+            kind="warning" if perhaps_elsewhere and not found.certain else "error",
         )
 
     # -- the whole -------------------------------------------------------------------------------------

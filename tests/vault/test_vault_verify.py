@@ -471,11 +471,63 @@ def test_numeric_ids_are_the_same_as_text_or_number(local: Vault) -> None:
     assert only(local).findings == ()
 
 
-def test_tests_of_projects_nobody_asked_for_are_no_error(local: Vault) -> None:
-    store(local, data=with_sets(["T1", "T99"]), entities=None, scope={"project_ids": ["10042"]})
+def with_folder(*tests: Any) -> bytes:
+    return make_zip(data_files() | {"testRepository_10042_0.json": {"testRepository": [{"tests": list(tests)}]}})
+
+
+def with_keys(tests: list[Any]) -> bytes:
+    return make_zip(
+        {
+            "tests_10042_0.json": {"tests": [{"id": "1", "key": "ACME-1"}, {"id": "2", "key": "ACME-2"}]},
+            "testSets_10042_0.json": {"testSets": [{"tests": tests}]},
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(with_sets(["T1", "T99"]), id="by its id alone"),
+        pytest.param(with_sets(["T1", {"id": "T99", "projectId": "10077"}]), id="of another project"),
+        pytest.param(
+            with_sets(["T1", {"id": "T99", "steps": [{"projectId": "10042"}]}]), id="of which only parts tell"
+        ),
+        pytest.param(with_keys(["ACME-1", "GLOBEX-7"]), id="with the key of another project"),
+        pytest.param(with_keys(["ACME-1", "AC-7"]), id="with a key that begins alike"),
+        pytest.param(with_keys(["ACME-1", "ACMEX-7"]), id="with a key that is longer"),
+    ],
+)
+def test_a_test_that_may_be_of_a_project_nobody_asked_for_is_no_error(local: Vault, data: bytes) -> None:
+    store(local, data=data, entities=None, scope={"project_ids": ["10042"]})
     check = only(local)
     assert check.passed
     assert codes(check, "warning") == ["missing-reference"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(with_folder("T1", "T99"), id="in a folder of the project"),
+        pytest.param(with_folder("T1", {"id": "T99"}), id="in a folder, as an object"),
+        pytest.param(with_sets(["T1", {"id": "T99", "projectId": "10042"}]), id="with its project"),
+        pytest.param(with_sets(["T1", {"projectId": 10042, "x": {"y": [1]}, "id": "T99"}]), id="project first"),
+        pytest.param(with_keys(["ACME-1", "ACME-7"]), id="with a key of the project"),
+    ],
+)
+def test_a_test_that_is_of_a_project_in_the_backup_must_be_there(local: Vault, data: bytes) -> None:
+    store(local, data=data, entities=None, scope={"project_ids": ["10042"]})
+    check = only(local)
+    assert codes(check) == ["missing-reference"]
+    assert "are not in the backup, 1 of them of projects that are, for example" in check.findings[0].text
+
+
+def test_a_certain_loss_is_the_first_example(local: Vault) -> None:
+    files = data_files() | {
+        "testSets_10042_0.json": {"testSets": [{"tests": ["T1", "A1", "A2", "A3"]}]},
+        "testRepository_10042_0.json": {"testRepository": [{"tests": ["T99"]}]},
+    }
+    store(local, data=make_zip(files), entities=None, scope={"project_ids": ["10042"]})
+    assert "for example 'T99' in testRepository_10042_0.json, 'A1' in" in only(local).findings[0].text
 
 
 def test_a_partial_refers_to_what_did_not_change(local: Vault) -> None:
