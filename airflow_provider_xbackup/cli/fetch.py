@@ -27,18 +27,12 @@ HELP = "get the files of a backup"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    vaults.add_vault(parser)
-    parser.add_argument(
-        "backup_id",
-        metavar="BACKUP_ID",
-        help="a backup id or its beginning, latest, latest-verified, 'as-of INSTANT'",
-    )
+    vaults.add_backup(parser)
     parser.add_argument("directory", metavar="DIR", help="where the folder of the backup is to be")
     parser.add_argument(
         "--chain", action="store_true", help="of a partial backup, get the full one it builds on too"
     )
     keys.add_identity(parser)
-    vaults.add_filters(parser)
     parser.add_argument("--json", action="store_true", help="write an array of JSON objects")
 
 

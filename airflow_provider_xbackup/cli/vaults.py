@@ -34,7 +34,9 @@ def add_backup(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that choose one backup of a vault; :func:`find_backup` reads them."""
     add_vault(parser)
     parser.add_argument(
-        "backup_id", metavar="BACKUP_ID", help="20261123T014500Z-full-1a2b3c4d, or its first 8 characters or more"
+        "backup_id",
+        metavar="BACKUP_ID",
+        help="a backup id or its first 8 characters or more, latest, latest-verified, 'as-of INSTANT'",
     )
     add_filters(parser)
 
@@ -72,14 +74,14 @@ def find_backup(vault: Vault, args: argparse.Namespace) -> Backup:
     :param vault: the vault
     :param args: the arguments of :func:`add_backup`
     :return: the backup
-    :raises InvalidArgumentError: when there are several, or none can be called so
+    :raises InvalidArgumentError: when there are several, several accounts have a latest, or none can be called so
     :raises NoSuchBackupError: when there is none
     :raises ManifestError: when its manifest is damaged
     :raises VaultError: when the store does not answer
     """
-    from airflow_provider_xbackup.vault.choose import find_by_id
+    from airflow_provider_xbackup.vault.choose import Selector, choose
 
-    return find_by_id(vault, args.backup_id, args.service, args.account)
+    return choose(vault, Selector.parse(args.backup_id), args.service, args.account)
 
 
 def report(findings: list[Finding]) -> int:

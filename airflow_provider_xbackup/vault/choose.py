@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -12,10 +12,11 @@ from airflow_provider_xbackup.errors import InvalidArgumentError
 from airflow_provider_xbackup.vault import layout
 from airflow_provider_xbackup.vault.catalog import Backup
 from airflow_provider_xbackup.vault.errors import ManifestError, NoSuchBackupError
+from airflow_provider_xbackup.vault.layout import BackupPath
 from airflow_provider_xbackup.vault.vault import Vault
 
 #: How a backup can be named, for help and messages.
-FORMS = "a backup id, 'latest', 'latest-verified', or 'as-of INSTANT'"
+FORMS = "a backup id, its first 8 characters or more, 'latest', 'latest-verified', or 'as-of INSTANT'"
 
 _AS_OF = re.compile(r"as-of[\s:=]\s*(?P<instant>.+)")
 
@@ -86,9 +87,10 @@ def choose(vault: Vault, selector: Selector, service: str | None = None, account
     for backup in _candidates(vault, selector, service, account):
         if selector.how != "latest-verified" or (backup.verified and _has_ground(vault, backup)):
             return backup
-    which = {"latest": "", "latest-verified": " verified", "as-of": f" of {str(selector)[6:]} or before"}
+    which = "verified backup" if selector.how == "latest-verified" else "backup"
+    when = "" if selector.instant is None else f" that was asked for at {str(selector)[6:]} or before"
     raise NoSuchBackupError(
-        f"{vault.url} holds no{which[selector.how]} backup of {service}/{account}. 'xbackup list' shows what "
+        f"{vault.url} holds no {which} of {service}/{account}{when}. 'xbackup list' shows what "
         "there is, 'xbackup verify' verifies it."
     )
 
@@ -107,6 +109,22 @@ def find_by_id(vault: Vault, backup_id: str, service: str | None = None, account
     :raises VaultError: when the store does not answer
     """
     paths = vault.locate(backup_id, service, account)
+    path = the_one(paths, backup_id) if paths else None
+    backup = None if path is None else vault.find(path.service, path.account, path.backup_id)
+    if backup is None:
+        raise NoSuchBackupError(
+            f"There is no backup {backup_id} in {vault.url}. 'xbackup list' shows what there is."
+        )
+    return backup
+
+
+def the_one(paths: Sequence[BackupPath], backup_id: str) -> BackupPath:
+    """Make sure that an id, or the start of one, means one backup.
+
+    :param paths: the backups that it means, one at least
+    :param backup_id: the id or its start
+    :raises InvalidArgumentError: when there are several
+    """
     if len({path.backup_id for path in paths}) > 1:
         raise InvalidArgumentError(
             f"Several backups begin with {backup_id}: {some(path.folder for path in paths)}. Write more of the id."
@@ -116,12 +134,7 @@ def find_by_id(vault: Vault, backup_id: str, service: str | None = None, account
             f"Several accounts have a backup {paths[0].backup_id}: "
             f"{some(f'{path.service}/{path.account}' for path in paths)}. Choose with --service and --account."
         )
-    backup = vault.find(paths[0].service, paths[0].account, paths[0].backup_id) if paths else None
-    if backup is None:
-        raise NoSuchBackupError(
-            f"There is no backup {backup_id} in {vault.url}. 'xbackup list' shows what there is."
-        )
-    return backup
+    return paths[0]
 
 
 def restore_set(vault: Vault, backup: Backup) -> tuple[Backup, ...]:

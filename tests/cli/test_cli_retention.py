@@ -171,6 +171,35 @@ def test_a_backup_is_held_and_released(vault: Vault, capsys: Capture) -> None:
 
 
 @pytest.mark.parametrize(
+    ("command", "more"),
+    [
+        pytest.param("show", [], id="show"),
+        pytest.param("hold", ["--why", "x"], id="hold"),
+        pytest.param("release", [], id="release"),
+        pytest.param("accept", ["--why", "x"], id="accept"),
+    ],
+)
+def test_a_backup_can_be_chosen_without_its_id(
+    vault: Vault, capsys: Capture, command: str, more: list[str]
+) -> None:
+    suspect = take(vault, 0, condition={"state": "suspect", "reasons": []})
+    assert main([command, str(vault.url), "latest", "--json", *more]) == 0
+    assert json.loads(capsys.readouterr().out)["url"] == suspect.location
+    take(vault, 0, account="other")
+    assert main([command, str(vault.url), "latest", *more]) == 2
+    assert "could be of several accounts: xray/acme, xray/other" in capsys.readouterr().err
+    assert main([command, str(vault.url), "latest", "--account", "acme", *more]) == 0
+
+
+def test_the_newest_verified_backup_is_held(vault: Vault, capsys: Capture) -> None:
+    assert main(["hold", str(vault.url), "latest-verified", "--why", "x"]) == 1
+    assert "holds no verified backup" in capsys.readouterr().err
+    assert main(["verify", str(vault.url), an_id(2)]) == 0
+    assert main(["hold", str(vault.url), "latest-verified", "--why", "x"]) == 0
+    assert listed(vault) == {an_id(1): "ok", an_id(2): "held", an_id(3): "ok"}
+
+
+@pytest.mark.parametrize(
     ("options", "until"),
     [
         (["--until", "2099-01-31"], "2099-01-31T00:00:00Z"),

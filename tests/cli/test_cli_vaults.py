@@ -189,7 +189,7 @@ def test_show_asks_for_the_account_when_it_matters(vault: Vault, capsys: pytest.
         pytest.param(["list", "ftp://x/y"], "unknown scheme", id="unknown scheme"),
         pytest.param(["list", "/srv/backups"], "file:///srv/backups", id="a path"),
         pytest.param(["list", "file:///no/such/folder"], "no vault at file:///no/such/folder", id="unknown vault"),
-        pytest.param(["show", "{vault}", "latest"], "no backup id", id="no backup id"),
+        pytest.param(["show", "{vault}", "newest"], "names no backup", id="no backup id"),
         pytest.param(["list", "{vault}", "--account", "../x"], "account name", id="account that escapes"),
         pytest.param(["list", "{vault}", "--service", "jira"], "invalid choice", id="unknown service"),
         pytest.param(["list"], "VAULT", id="no vault"),

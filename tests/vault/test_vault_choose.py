@@ -97,11 +97,25 @@ def test_as_of_is_the_newest_asked_for_at_the_instant_or_before(
     assert chosen(local, text) == expected
 
 
-@pytest.mark.parametrize("text", ["latest", "latest-verified", "as-of 2026-10-01T00:00Z", day(9), "20261109"])
-def test_where_there_is_none_it_says_so(local: Vault, on, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("latest", "holds no backup of xray/acme. 'xbackup list' shows"),
+        ("latest-verified", "holds no verified backup of xray/acme. 'xbackup list' shows"),
+        (
+            "as-of 2026-10-01T00:00Z",
+            "holds no backup of xray/acme that was asked for at 2026-10-01T00:00:00Z or before. 'xbackup list'",
+        ),
+        (day(9), f"There is no backup {day(9)} in"),
+        ("20261109", "There is no backup 20261109 in"),
+    ],
+)
+def test_where_there_is_none_it_says_so(local: Vault, on, text: str, said: str) -> None:
     local.store.put(on(1).path.tombstone, b"{}")
-    with pytest.raises(NoSuchBackupError, match="xbackup list"):
+    with pytest.raises(NoSuchBackupError) as caught:
         chosen(local, text)
+    assert said in str(caught.value)
+    assert "xbackup list" in str(caught.value)
 
 
 @pytest.mark.parametrize(
