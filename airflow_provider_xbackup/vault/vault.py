@@ -455,7 +455,11 @@ def matching(blocks: Iterable[bytes], facts: StoredBytes, where: str) -> Iterato
     digest = Digest()
     yield from digest.of(blocks)
     if (digest.size, digest.sha256) != (facts.stored_size, facts.stored_sha256):
+        what = (
+            f"their SHA-256 is {digest.sha256} and should be {facts.stored_sha256}"
+            if digest.size == facts.stored_size
+            else f"{digest.size} bytes instead of {facts.stored_size}"
+        )
         raise DifferentBytesError(
-            f"The bytes for {where} are not those that were announced: {digest.size} bytes instead of "
-            f"{facts.stored_size}, or another digest. Nothing was stored."
+            f"The bytes for {where} are not those that were announced: {what}. Nothing was stored."
         )

@@ -60,7 +60,7 @@ def test_a_dry_run_tells_and_does_nothing(kept: Vault, capfd: pytest.CaptureFixt
     told = retain(kept, keep_last=1, dry_run=True)
 
     assert (told["dry_run"], told["expired"]) == (True, 2)
-    assert f"xray/acme/{an_id(2)}: expire: no rule keeps it" in capfd.readouterr().out
+    assert f"xray/acme/{an_id(2)}: would expire: no rule keeps it" in capfd.readouterr().out
     assert states(kept) == ["ok", "ok", "ok"]
 
 
@@ -78,7 +78,9 @@ def test_a_policy_is_given_in_any_of_three_ways(kept: Vault, policy: dict[str, A
     assert retain(kept, **policy)["expired"] == 1
 
 
-def test_a_refusal_fails_the_task_when_all_other_groups_are_done(kept: Vault) -> None:
+def test_a_refusal_fails_the_task_when_all_other_groups_are_done(
+    kept: Vault, capfd: pytest.CaptureFixture[str]
+) -> None:
     for days_ago in range(1, 9):
         take(kept, days_ago, "another")
 
@@ -89,6 +91,10 @@ def test_a_refusal_fails_the_task_when_all_other_groups_are_done(kept: Vault) ->
     assert "override='max-delete-fraction'" in str(caught.value)
     assert set(states(kept, "another")) == {"ok"}
     assert states(kept) == ["ok", "expired", "expired"]
+    said = capfd.readouterr().out
+    assert "Nothing of xray/another expires, it is refused: 7 of 8 backups would expire" in said
+    assert f"xray/another/{an_id(2)}: would expire: no rule keeps it" in said
+    assert f"xray/acme/{an_id(2)}: expire: no rule keeps it" in said
     assert retain(kept, keep_last=1, override="max-delete-fraction")["expired"] == 7
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -27,6 +28,7 @@ from airflow_provider_xbackup.vault.url import VaultUrl
 
 PRODUCER = Producer(package_version="0.1.0")
 NOW = datetime.now(UTC)
+OTHER = hashlib.sha256(b"somethinG").hexdigest()
 FULL, LATER = "20261121T014500Z-full-1a2b3c4d", "20261122T014500Z-full-1a2b3c4d"
 PARTIAL = "20261122T014500Z-partial-1a2b3c4d"
 SUSPECT = {"state": "suspect", "reasons": ["It fell by 90 %."]}
@@ -236,20 +238,23 @@ def test_nothing_is_copied_into_a_folder_whose_removal_has_begun(local: Vault, t
 
 
 @pytest.mark.parametrize(
-    "data",
+    ("data", "said"),
     [
-        pytest.param(b"somethinG", id="other bytes"),
-        pytest.param(b"some", id="cut off"),
-        pytest.param(None, id="gone"),
+        pytest.param(b"somethinG", f"their SHA-256 is {OTHER} and should be", id="other bytes"),
+        pytest.param(b"some", "has 4 bytes and should have 9.", id="cut off"),
+        pytest.param(None, "", id="gone"),
     ],
 )
 def test_a_damaged_original_is_not_copied_and_the_others_are(
-    local: Vault, target: Vault, take: Take, data: bytes | None
+    local: Vault, target: Vault, take: Take, data: bytes | None, said: str
 ):
     damage(local, take(local, backup_id=FULL), data)
     take(local, backup_id=LATER)
 
-    assert replicate(local, target) == {LATER: Outcome.COPIED, FULL: Outcome.DAMAGED_SOURCE}
+    found = {each.path.backup_id: each for each in Replication(local, target, producer=PRODUCER, now=NOW)}
+    outcomes = {backup_id: each.outcome for backup_id, each in found.items()}
+    assert outcomes == {LATER: Outcome.COPIED, FULL: Outcome.DAMAGED_SOURCE}
+    assert said in found[FULL].problem
     assert ids(target) == [LATER]
     collect_garbage(target, older_than=timedelta(0))
     assert {found.path.split("/")[2] for found in target.store.list()} == {LATER}

@@ -172,11 +172,15 @@ class ApplyRetentionOperator(BaseOperator):
         for plan in outlook.plans:
             if plan.paused:
                 self.log.warning("Nothing of %s expires, because %s.", plan.group, plan.paused)
+            for refusal in plan.refusals:
+                self.log.error("Nothing of %s expires, it is refused: %s.", plan.group, refusal.text)
             for each in plan.decisions:
                 if each.entry.standing == "damaged":
                     self.log.warning("%s: %s", each.entry.path.folder, ", ".join(each.reasons))
                 elif each.action in ("expire", "remove", "revive"):
-                    self.log.info("%s: %s: %s", each.entry.path.folder, each.action, ", ".join(each.reasons))
+                    planned = self.only_plan or (plan.refusals and each.action == "expire")
+                    action = f"would {each.action}" if planned else each.action
+                    self.log.info("%s: %s: %s", each.entry.path.folder, action, ", ".join(each.reasons))
         if isinstance(outlook, Applied):
             for refused in outlook.not_let_go:
                 self.log.warning("Not removed, the next run tries again: %s", refused.reason)
