@@ -1,12 +1,13 @@
 """Look into a backup of Xray, and bring tests out of it.
 
-Xray has no restore. Without more, tell how many entities each project has. With --kind, --search or --test, show
-those: a line for each entity, or with --test the whole test. With --export, write the tests chosen by --project,
---search and --test to FILE in the form that Xray's bulk import takes. A partial backup is laid over the full one
-that it builds on. With --json an object a line: project, kind and count; or project, kind, id and entity, as it
-stands in the backup; with --search also matches (path, excerpt), with --test also attachments (id, filename,
-present). With --export one object: files (path, tests), tests and left_out (what, tests); with --attachments also
-attachments (their paths), missing (ids) and ambiguous (id, entries).
+Xray has no restore. Without more, tell how many entities each project has. With --kind, --search, --test or
+--tests-from, show those: a line for each entity, or with the last two whole tests. With --export, write the tests
+chosen by --project, --search, --test and --tests-from to FILE in the form that Xray's bulk import takes. A partial
+backup is laid over the full one that it builds on. With --json JSON Lines, an object a line: project, kind and
+count; or project, kind, id and entity, as it stands in the backup; with --search also matches (path, excerpt),
+with --test also attachments (id, filename, present). With --export one object: files (path, tests), tests and
+left_out (what, tests); with --attachments also attachments (their paths), missing (ids) and ambiguous (id,
+entries).
 """
 
 from __future__ import annotations
@@ -39,12 +40,7 @@ _TITLES = ("summary", "name", "path", "key")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    vaults.add_vault(parser)
-    parser.add_argument(
-        "backup_id",
-        metavar="BACKUP_ID",
-        help="a backup id or its beginning, latest, latest-verified, 'as-of INSTANT'",
-    )
+    vaults.add_backup(parser)
     parser.add_argument(
         "--project", action="append", metavar="ID", help="only this Jira project id; may be repeated"
     )
@@ -53,6 +49,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--search", metavar="TEXT", help="list the entities that hold this text, in any case")
     parser.add_argument("--test", action="append", metavar="ID", help="show this test; may be repeated")
+    parser.add_argument(
+        "--tests-from",
+        dest="test",
+        action="extend",
+        type=_ids,
+        metavar="LIST",
+        help="as --test with every id that stands in this file, one a line; - for the standard input",
+    )
     parser.add_argument(
         "--export", metavar="FILE", help="write the tests for POST /api/v2/import/test/bulk, 1,000 to a file"
     )
@@ -64,8 +68,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--alone", action="store_true", help="look at a partial backup without the full one below")
     keys.add_identity(parser)
-    vaults.add_filters(parser)
-    parser.add_argument("--json", action="store_true", help="write a JSON object a line")
+    parser.add_argument(
+        "--json", action="store_true", help="write JSON Lines, an object a line; with --export one object"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -78,17 +83,21 @@ def run(args: argparse.Namespace) -> int:
     exports = args.export is not None or args.attachments is not None
     if args.project_key is not None and args.export is None:
         raise InvalidArgumentError("--project-key says where --export puts tests; there is no --export.")
-    if (exports or args.test) and args.kind and args.kind.lower() != "tests":
+    if (exports or args.test is not None) and args.kind and args.kind.lower() != "tests":
         raise InvalidArgumentError(f"--test, --export and --attachments are about tests, not about {args.kind!r}.")
     if args.search is not None and not args.search.strip():
         raise InvalidArgumentError("--search takes a text that is not empty.")
+    if args.test == []:
+        text.complain("--tests-from names no test.")
     identities = keys.read_identities(args)
     vault = vaults.open_vault(args)
-    inside = Inside(vault, choose(vault, selector, args.service, args.account), identities, alone=args.alone)
+    # Only backups of Xray can be looked into; of an id that is a bot's, Inside says so.
+    service = args.service or ("xray" if selector.backup_id is None else None)
+    inside = Inside(vault, choose(vault, selector, service, args.account), identities, alone=args.alone)
     _tell_of_layers(inside)
     if exports:
         return _export(inside, args)
-    if args.test:
+    if args.test is not None:
         return _show(inside, args)
     if args.kind or args.search is not None:
         return _list(inside, args)
@@ -96,6 +105,19 @@ def run(args: argparse.Namespace) -> int:
 
 
 # -- choosing ------------------------------------------------------------------------------------------------
+
+
+def _ids(name: str) -> list[str]:
+    """Read ids from a file, one a line; for argparse's ``type``.
+
+    A list of ids can be longer than a command line may be.
+    """
+    try:
+        lines = sys.stdin.read() if name == "-" else Path(name).read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "no UTF-8"
+        raise argparse.ArgumentTypeError(f"{name!r} cannot be read: {reason}") from None
+    return lines.split()
 
 
 def _want(args: argparse.Namespace, kind: str | None) -> Callable[[EntityFile], bool]:

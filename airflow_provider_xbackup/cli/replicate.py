@@ -1,9 +1,9 @@
 """Copy the backups of one vault into another: only what is missing, checked on its way and where it lies.
 
 With rules of a policy only what the policy would keep of both vaults together is copied. Copies that are damaged
-are told of, and written anew with --repair; originals that are damaged are never copied. With --json, an object a
-line for every backup, with the keys service, account, backup_id, outcome (copied, present, repaired, revived,
-half-removed, damaged-source, damaged-target, base-missing), bytes and problem.
+are told of, and written anew with --repair; originals that are damaged are never copied. With --json, JSON
+Lines, an object for every backup, with the keys service, account, backup_id, outcome (copied, present, repaired,
+revived, half-removed, damaged-source, damaged-target, base-missing), bytes and problem.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repair", action="store_true", help="write damaged copies anew")
     policies.add_rules(parser)
     vaults.add_filters(parser)
-    parser.add_argument("--json", action="store_true", help="write a JSON object a line")
+    parser.add_argument("--json", action="store_true", help="write JSON Lines, an object a line")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -41,7 +41,7 @@ def script(name: str, **values: str) -> str:
     return text
 
 
-def run(text: str, folder: Path) -> str:
+def run(text: str, folder: Path, code: int = 0) -> str:
     """Run a script as a person would, on a machine that has no Airflow configured; returns what it said."""
     folder.mkdir(parents=True, exist_ok=True)
     environment = {
@@ -57,7 +57,7 @@ def run(text: str, folder: Path) -> str:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == code, done.stdout + done.stderr
     assert not (folder / "no airflow").exists()
     return done.stdout + done.stderr
 
@@ -249,7 +249,7 @@ def test_a_wiped_tenant_is_looked_at_and_its_tests_are_brought_out(
     sim.change_data(tests=4)
     wiped = store_tenant(url)
 
-    said = run(script("wiped", VAULT=url, GOOD=good), tmp_path / "rescue")
+    said = run(script("wiped", VAULT=url, GOOD=good, WIPED=wiped), tmp_path / "rescue")
 
     vault = Vault.open(url)
     assert vault.find("xray", "acme", good).held
@@ -258,6 +258,33 @@ def test_a_wiped_tenant_is_looked_at_and_its_tests_are_brought_out(
     exported = json.loads((tmp_path / "rescue" / "tests.json").read_text())
     assert len(exported) == len(lost) > 0
     assert "suspect" in said
+
+
+def test_of_a_tenant_that_lost_no_test_nothing_is_brought_out(folder: str, store_tenant, tmp_path: Path):
+    good, same = store_tenant(folder), store_tenant(folder)
+
+    said = run(script("wiped", VAULT=folder, GOOD=good, WIPED=same), tmp_path / "rescue", code=1)
+
+    assert "--tests-from names no test" in said
+    assert not list((tmp_path / "rescue").glob("tests*.json"))
+
+
+def test_more_tests_are_brought_out_than_a_command_line_can_name(
+    sim: Simulator, folder: str, store_tenant, tmp_path: Path
+):
+    sim.change_data(tests=12_000)
+    good = store_tenant(folder)
+    sim.change_data(tests=4)
+    wiped = store_tenant(folder)
+
+    run(script("wiped", VAULT=folder, GOOD=good, WIPED=wiped), tmp_path / "rescue")
+
+    lost = (tmp_path / "rescue" / "lost.tests").read_text()
+    assert len(lost) > 128 * 1024
+    exported = [
+        test for file in (tmp_path / "rescue").glob("tests*.json") for test in json.loads(file.read_text())
+    ]
+    assert len(exported) == len(lost.splitlines())
 
 
 def test_nothing_expires_while_the_newest_full_of_a_wiped_tenant_is_suspect(
