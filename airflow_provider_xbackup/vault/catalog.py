@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from airflow_provider_xbackup.vault import layout
@@ -105,6 +105,11 @@ class Backup:
     def tombstoned(self) -> bool:
         """Whether it had expired and was in its grace period when it was listed."""
         return layout.TOMBSTONE in (self.names or ())
+
+    @property
+    def without_tombstone(self) -> Backup:
+        """The same as it would be if it had not expired."""
+        return replace(self, names=self.names - {layout.TOMBSTONE}) if self.names and self.tombstoned else self
 
     @property
     def verdict(self) -> Verdict:

@@ -229,9 +229,9 @@ class _Work:
 
     def carry_out(self, plan: RetentionPlan) -> None:
         """Carry out the plan of one group; of a refused or paused one only what saves backups."""
-        for entry in plan.revive:
-            self._revive(entry.path)
-        if plan.refusals or plan.paused is not None:
+        back = [self._revive(entry.path) for entry in plan.revive]
+        # The plan counts on them: without one of them it might expire what takes its place.
+        if plan.refusals or plan.paused is not None or not all(back):
             return
         # Partials first: whoever dies here leaves no live one on an expired base.
         for decision in sorted(plan.decisions, key=lambda decision: decision.entry.full):
@@ -280,10 +280,16 @@ class _Work:
         fresh = Tombstone(at=self._now, why="its tombstone could not be read")
         self._try(entry.path.tombstone, lambda: self._store.put(entry.path.tombstone, fresh.to_json()))
 
-    def _revive(self, path: BackupPath) -> None:
-        # Another retention may be removing it this instant; what is gone is not revived.
-        if self._delete(path.tombstone) and self._store.exists(path.manifest):
+    def _revive(self, path: BackupPath) -> bool:
+        """Take the tombstone away; return whether the backup is there then.
+
+        Another retention may be removing it this instant, or somebody may have brought it back.
+        """
+        found = self._delete(path.tombstone)
+        there = found is not None and self._store.exists(path.manifest)
+        if found and there:
             self.revived.append(path)
+        return there
 
     def _remove_all(self, plan: RetentionPlan, due: Sequence[Entry]) -> None:
         """Remove expired backups, dependants before bases, unless a partial needs one by now."""

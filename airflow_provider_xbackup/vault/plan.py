@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Collection, Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from sys import intern
@@ -15,7 +15,7 @@ from airflow_provider_xbackup.vault import layout
 from airflow_provider_xbackup.vault.catalog import Backup, Group
 from airflow_provider_xbackup.vault.layout import BackupPath
 from airflow_provider_xbackup.vault.retention import RetentionPolicy, select
-from airflow_provider_xbackup.vault.standing import Standing, carries
+from airflow_provider_xbackup.vault.standing import Standing
 
 Reasons: TypeAlias = "defaultdict[str, list[str]]"
 
@@ -56,10 +56,11 @@ class Entry:
     :param run: what names the task that made it; None where no task did
     :param size: bytes as stored
     :param held: whether a hold on it is in force
-    :param verified: whether it is verified
+    :param verified: whether it is verified; where it has expired, whether it would be if it came back
     :param expired_at: when it expired; None where it has not, or where that cannot be read
     :param suspect: whether it is in doubt, also where it is dated in the future
     :param flaw: what is wrong with it, in a sentence or more; empty where nothing is
+    :param returned: where it has expired, what it would be if it came back
     """
 
     path: BackupPath
@@ -72,11 +73,12 @@ class Entry:
     expired_at: datetime | None = None
     suspect: bool = False
     flaw: str = ""
+    returned: Standing = Standing.WHOLE
 
     @classmethod
     def of(cls, backup: Backup, *, held: bool = False, expired_at: datetime | None = None) -> Entry:
         """Take what matters from a backup."""
-        verdict = backup.verdict
+        verdict, returned = backup.verdict, backup.without_tombstone.verdict
         manifest, producer = backup.manifest, backup.manifest.producer
         run = None
         if producer.dag_id and producer.run_id and producer.task_id:
@@ -90,10 +92,11 @@ class Entry:
             run,
             manifest.stored_size,
             held,
-            verdict.verified,
+            returned.verified,
             expired_at,
             verdict.suspect,
             " ".join(verdict.flaws)[:_LONGEST_FLAW],
+            returned.standing,
         )
 
     @property
@@ -244,7 +247,7 @@ def plan(
     """
     overrides = check_overrides(override)
     kept = choose_kept(policy, entries, now=now)
-    live = [entry for entry in kept.entries if entry.standing is not Standing.EXPIRED]
+    live = kept.live
     paused = _pause(live)
     expiring = () if paused else kept.unneeded
     refusals = tuple(
@@ -267,6 +270,7 @@ class Kept:
     """Which backups of a group are kept, whatever becomes of the others.
 
     :param entries: all of them, newest first
+    :param returned: the same, those that may come back as what they would be then
     :param candidates: those that can be gone back to, newest first
     :param counting: the ids of the candidates that count in the rules
     :param chosen: how many of these the rules keep
@@ -276,6 +280,7 @@ class Kept:
     """
 
     entries: tuple[Entry, ...]
+    returned: tuple[Entry, ...]
     candidates: tuple[Entry, ...]
     counting: frozenset[str]
     chosen: int
@@ -284,9 +289,20 @@ class Kept:
     spared: dict[str, str]
 
     @property
+    def live(self) -> tuple[Entry, ...]:
+        """Those that live, and those that come back, newest first."""
+        return tuple(
+            then
+            for now, then in zip(self.entries, self.returned, strict=True)
+            if now.standing is not Standing.EXPIRED
+            or (then.standing is not Standing.EXPIRED and then.backup_id in self.why)
+        )
+
+    @property
     def unneeded(self) -> tuple[Entry, ...]:
-        """The candidates that nothing keeps, newest first."""
-        return tuple(entry for entry in self.candidates if entry.backup_id not in self.why)
+        """The candidates that live and that nothing keeps, newest first."""
+        expired = {entry.backup_id for entry in self.entries if entry.standing is Standing.EXPIRED}
+        return tuple(entry for entry in self.candidates if entry.backup_id not in self.why.keys() | expired)
 
 
 def choose_kept(policy: RetentionPolicy, entries: Iterable[Entry], *, now: datetime) -> Kept:
@@ -295,16 +311,21 @@ def choose_kept(policy: RetentionPolicy, entries: Iterable[Entry], *, now: datet
     1. Candidates are the backups that can be gone back to: whole ones, partials only with their full. Of those
        that one run of a task made more than once only the newest counts. The policy's rules choose among them.
     2. The newest verified ones, held ones, the newest whole backup and full, and bases that somebody needs are
-       kept whatever the rules say.
+       kept whatever the rules say. So is the newest try of a run of which an older one is kept.
+
+    Whoever carries this out has nothing to do afterwards: when those that nothing keeps are gone and those that
+    come back are there, the same are kept. Therefore the ones that come back count already, and no try of a run
+    begins to count because a newer one has gone.
 
     :param policy: the policy
     :param entries: all backups of the group, in any order
     :param now: what the time is
     """
     entries = tuple(sorted(entries, key=lambda entry: entry.backup_id, reverse=True))
-    groundless = dict(_groundless(entries))
+    returned = _with_those_that_may_return(entries)
+    groundless = dict(_groundless(returned))
     candidates = tuple(
-        entry for entry in entries if entry.standing is Standing.WHOLE and entry.backup_id not in groundless
+        entry for entry in returned if entry.standing is Standing.WHOLE and entry.backup_id not in groundless
     )
     counting = _newest_of_each_run(candidates)
     chosen = select(policy, [entry.instant for entry in counting], now)
@@ -320,14 +341,14 @@ def choose_kept(policy: RetentionPolicy, entries: Iterable[Entry], *, now: datet
         for entry in eligible[:1]:
             why[entry.backup_id].append(f"newest whole {noun}")
     spared: dict[str, str] = {}
-    for entry, reason in _perhaps_needed(entries):
+    for entry, reason in _perhaps_needed(returned):
         if entry.standing is Standing.EXPIRED:
             spared[entry.backup_id] = reason
         else:
             why[entry.backup_id].append(reason)
-    _keep_bases(entries, groundless, why)
+    _keep_what_they_need(returned, groundless, counting, why)
     counts = frozenset(entry.backup_id for entry in counting)
-    return Kept(entries, candidates, counts, len(chosen), groundless, why, spared)
+    return Kept(entries, returned, candidates, counts, len(chosen), groundless, why, spared)
 
 
 def removable(
@@ -363,6 +384,25 @@ def _newest_of_each_run(candidates: Iterable[Entry]) -> list[Entry]:
     return counting
 
 
+def _with_those_that_may_return(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+    """Look at expired backups that are held, or that one builds on which lives, as if they had not expired."""
+    by_id = {entry.backup_id: entry for entry in entries}
+    returning: set[str] = set()
+    needing = deque(entry for entry in entries if entry.standing is not Standing.EXPIRED or entry.held)
+    while needing:
+        entry = needing.popleft()
+        base = by_id.get(entry.base or "")
+        if base is not None and base.standing is Standing.EXPIRED and base.backup_id not in returning:
+            returning.add(base.backup_id)
+            needing.append(base)
+    return tuple(
+        replace(entry, standing=entry.returned)
+        if entry.standing is Standing.EXPIRED and (entry.held or entry.backup_id in returning)
+        else entry
+        for entry in entries
+    )
+
+
 def _groundless(entries: Sequence[Entry]) -> Iterator[tuple[str, str]]:
     """Say which partials are whole and cannot be gone back to, because the full that they build on cannot."""
     by_id = {entry.backup_id: entry for entry in entries}
@@ -372,9 +412,8 @@ def _groundless(entries: Sequence[Entry]) -> Iterator[tuple[str, str]]:
         base = by_id.get(entry.base)
         if base is None:
             yield entry.backup_id, f"its full {entry.base} is gone"
-        elif not carries(base.standing, base.flaw):
-            standing = "damaged" if base.standing is Standing.EXPIRED else base.standing.value
-            yield entry.backup_id, f"its full {entry.base} is {standing}"
+        elif base.standing is not Standing.WHOLE:
+            yield entry.backup_id, f"its full {entry.base} is {base.standing.value}"
 
 
 def _perhaps_needed(entries: Sequence[Entry]) -> Iterator[tuple[Entry, str]]:
@@ -388,9 +427,15 @@ def _perhaps_needed(entries: Sequence[Entry]) -> Iterator[tuple[Entry, str]]:
             yield entry, f"may be the base of {newest.backup_id}, whose manifest cannot be read"
 
 
-def _keep_bases(entries: Sequence[Entry], groundless: Container[str], why: Reasons) -> None:
-    """Keep what those that stay build on, also those that are no candidates."""
+def _keep_what_they_need(
+    entries: Sequence[Entry], groundless: Container[str], counting: Iterable[Entry], why: Reasons
+) -> None:
+    """Keep what those that stay build on, also those that are no candidates, and the newest try of their runs.
+
+    Without that one an older try would count in its place from the next time on, and drive others out.
+    """
     by_id = {entry.backup_id: entry for entry in entries}
+    tries = {entry.run: entry for entry in counting if entry.run is not None}
     staying = deque(
         entry
         for entry in entries
@@ -400,11 +445,15 @@ def _keep_bases(entries: Sequence[Entry], groundless: Container[str], why: Reaso
     )
     while staying:
         entry = staying.popleft()
-        base = by_id.get(entry.base or "")
-        if base is not None:
-            if base.backup_id not in why:
-                staying.append(base)
-            why[base.backup_id].append(f"base of {entry.backup_id}")
+        candidate = entry.standing is Standing.WHOLE and entry.backup_id not in groundless
+        for what, other in (
+            ("base", by_id.get(entry.base or "")),
+            ("newest try of the run", tries.get(entry.run or "") if candidate else None),
+        ):
+            if other is not None and other is not entry:
+                if other.backup_id not in why:
+                    staying.append(other)
+                why[other.backup_id].append(f"{what} of {entry.backup_id}")
 
 
 def _pause(live: Iterable[Entry]) -> str | None:

@@ -500,8 +500,9 @@ def _together(here: Iterable[Entry], there: Iterable[Entry]) -> list[Entry]:
         held = original.held or copy.held
         # What expired in the target stays so.
         gone = copy.standing is Standing.EXPIRED and not held
-        better = original if original.standing is Standing.WHOLE and not gone else copy
-        both.append(replace(better, held=held, verified=original.verified or copy.verified))
+        better, other = (original, copy) if original.standing is Standing.WHOLE and not gone else (copy, original)
+        verified = better.verified or (other.verified and other.standing is not Standing.EXPIRED)
+        both.append(replace(better, held=held, verified=verified))
     return both
 
 

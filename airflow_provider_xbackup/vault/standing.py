@@ -88,12 +88,3 @@ def _reasons_of(condition: Condition, *, accepted: bool) -> tuple[str, ...]:
     if condition.state == "ok" or (condition.state == "suspect" and accepted):
         return ()
     return condition.reasons or (f"It was stored as {condition.state}, and no reason was noted.",)
-
-
-def carries(standing: Standing, flaw: str) -> bool:
-    """Tell whether a full can be gone back to, so that partials which build on it can: also one to be revived.
-
-    :param standing: what the full is
-    :param flaw: what is wrong with it; empty where nothing is
-    """
-    return standing is Standing.WHOLE or (standing is Standing.EXPIRED and not flaw)
