@@ -64,6 +64,8 @@ class Entry:
     :param held: whether a hold on it is in force
     :param verified: whether it is verified. It is looked at for the newest only, as many as the policy keeps.
     :param expired_at: what its tombstone says; None where it has none, or one that cannot be read
+    :param retained: why its bucket keeps it from being destroyed, in short words. It is asked about only where it
+        would expire or go.
     """
 
     path: BackupPath
@@ -74,6 +76,7 @@ class Entry:
     held: bool = False
     verified: bool = False
     expired_at: datetime | None = None
+    retained: str = ""
 
     @classmethod
     def of(
@@ -232,7 +235,8 @@ def plan(
 
     1. Candidates are the whole backups; of those that one run of a task made more than once only the newest
        counts. The policy's rules choose among them.
-    2. The newest verified backups, held ones, and bases that somebody needs are kept whatever the rules say.
+    2. The newest verified backups, held and locked ones, and bases that somebody needs are kept whatever the
+       rules say.
     3. Nothing expires while the newest full is suspect; the newest whole backup and full never do.
     4. A plan by which the rules keep nothing, or too many expire at once, is refused.
 
@@ -260,6 +264,8 @@ def plan(
     for entry in entries:
         if entry.held:
             why[entry.backup_id].append("held")
+        if entry.retained:
+            why[entry.backup_id].append(entry.retained)
     for noun, eligible in (("backup", candidates), ("full", [entry for entry in candidates if entry.full])):
         for entry in eligible[:1]:
             why[entry.backup_id].append(f"newest whole {noun}")

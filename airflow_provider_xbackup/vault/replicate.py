@@ -25,6 +25,7 @@ from airflow_provider_xbackup.vault.examination import Examination, Subject, Wan
 from airflow_provider_xbackup.vault.groups import read_groups
 from airflow_provider_xbackup.vault.holds import outlasts, read_hold
 from airflow_provider_xbackup.vault.layout import BackupPath
+from airflow_provider_xbackup.vault.locks import Lock
 from airflow_provider_xbackup.vault.manifest import Artifact, Manifest, Producer
 from airflow_provider_xbackup.vault.plan import plan
 from airflow_provider_xbackup.vault.retention import RetentionPolicy
@@ -102,6 +103,7 @@ class Replication:
     :param account: only this account
     :param policy: copy only what this policy would keep of the backups of both vaults together
     :param repair: whether to write damaged copies anew
+    :param lock: for how long, and how hard, the copies are locked, those that are there already included
     :param now: what the time is
     :raises InvalidArgumentError: when both are the same vault, or a name cannot be one
     """
@@ -117,6 +119,7 @@ class Replication:
         account: str | None = None,
         policy: RetentionPolicy | None = None,
         repair: bool = False,
+        lock: Lock | None = None,
     ) -> None:
         if source.url.without_connection == target.url.without_connection:
             raise InvalidArgumentError(f"The vault {source.url} cannot be replicated into itself.")
@@ -128,6 +131,7 @@ class Replication:
         self._account = account
         self._policy = policy
         self._repair = repair
+        self._lock = lock
         #: How many backups the policy left out; complete when the iteration has ended.
         self.left_out = 0
 
@@ -136,7 +140,7 @@ class Replication:
 
         :raises VaultError: when a store does not answer
         """
-        self._target.prepare()
+        self._target.prepare(self._lock)
         originals = self._originals()
         copies = self._folders(self._target)
         safe = {path for path, names in copies.items() if layout.TOMBSTONE not in names}
@@ -214,7 +218,7 @@ class Replication:
 
     def _copy(self, pair: _Pair, original: bytes, manifest: Manifest) -> Replicated:
         path = pair.path
-        draft = self._target.draft(path.service, path.account, path.backup_id)
+        draft = self._target.draft(path.service, path.account, path.backup_id, lock=self._lock)
         try:
             with draft:
                 for artifact in manifest.artifacts:
@@ -240,6 +244,7 @@ class Replication:
             return replace(copied, outcome=_repaired(copied.outcome))
         problem = self._problem_of(copy)
         if not problem:
+            self._target.keep_locked(copy, self._lock)
             return Replicated(path, Outcome.PRESENT)
         if not self._repair:
             return Replicated(path, Outcome.DAMAGED_TARGET, problem=problem)
@@ -287,6 +292,7 @@ class Replication:
                 )
             except (DifferentBytesError, ObjectMissingError) as exc:
                 return self._lost(path, exc)
+        self._target.keep_locked(copy, self._lock)
         return self._judge(copy, copy.manifest.stored_size, Outcome.REPAIRED)
 
     def _judge(self, copy: Backup, written: int, outcome: Outcome) -> Replicated:
