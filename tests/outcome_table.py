@@ -7,9 +7,9 @@ A test says which row it belongs to and which column, with marks on itself or on
     def test_what_exists_is_not_created_again(store): ...
 
 All tests of a row and a column make one cell: ``failed`` when one of them did, else ``passed`` when one of them
-did, else ``n/a``. Why something was skipped becomes a footnote. ``pytest --outcome-table FILE`` writes the table,
-rows and columns in the order of the tests. What a reader has to know besides, such as versions, a test tells to
-the fixture ``outcome_fact``.
+did, else ``n/a``. Why something was skipped becomes a footnote, and so does what a test tells to the fixture
+``outcome_note``. What a reader has to know of the whole run, such as versions, a test tells to ``outcome_fact``.
+``pytest --outcome-table FILE`` writes the table, rows and columns in the order of the tests.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from typing import Any
 
 import pytest
 
-_CELL, _FACT = "outcome-cell", "outcome-fact"
+_CELL, _FACT, _NOTE = "outcome-cell", "outcome-fact", "outcome-note"
+_LEGEND = "`n/a`: does not apply, see the footnote. `-`: no test tries it."
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -55,23 +56,30 @@ def outcome_fact(record_property: Callable[[str, object], None]) -> Callable[[st
     return lambda name, value: record_property(_FACT, [name, value])
 
 
+@pytest.fixture
+def outcome_note(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Tell what a reader has to know of the test's cell."""
+    return lambda text: record_property(_NOTE, text)
+
+
 @dataclass
 class Cell:
     """What the tests of a row and a column did.
 
     :param outcomes: ``passed``, ``failed`` and ``skipped``, as far as they came
-    :param reasons: why tests were skipped
+    :param notes: why tests were skipped, and what they told
     """
 
     outcomes: set[str] = field(default_factory=set)
-    reasons: dict[str, None] = field(default_factory=dict)
+    notes: dict[str, None] = field(default_factory=dict)
 
-    def add(self, report: pytest.TestReport) -> None:
+    def add(self, report: pytest.TestReport, notes: list[str]) -> None:
+        self.notes.update(dict.fromkeys(notes))
         if report.failed:
             self.outcomes.add("failed")
         elif report.skipped:
             self.outcomes.add("skipped")
-            self.reasons[_reason(report)] = None
+            self.notes[_reason(report)] = None
         elif report.when == "call":
             self.outcomes.add("passed")
 
@@ -104,7 +112,7 @@ class OutcomeTable:
         self._facts.update(dict(told.get(_FACT, ())))
         for row, column, row_rank, column_rank in told.get(_CELL, ()):
             self._rows[row], self._columns[column] = row_rank, column_rank
-            self._cells.setdefault((row, column), Cell()).add(report)
+            self._cells.setdefault((row, column), Cell()).add(report, told.get(_NOTE, []))
             self._tests.add(report.nodeid)
 
     def pytest_sessionfinish(self) -> None:
@@ -121,6 +129,7 @@ class OutcomeTable:
         versions = {"Python": platform.python_version(), **dict(sorted(self._facts.items()))}
         yield "<!-- Written by the tests with --outcome-table, not by hand. -->"
         yield f"{len(self._tests)} tests on {day}: {', '.join(' '.join(fact) for fact in versions.items())}."
+        yield _LEGEND
         yield ""
         yield _line("", *columns)
         yield _line("---", *("---" for _ in columns))
@@ -132,8 +141,8 @@ class OutcomeTable:
 
     def _word(self, row: str, column: str, notes: dict[str, int]) -> str:
         cell = self._cells.get((row, column), Cell())
-        marks = (f"[^{self._label(notes.setdefault(reason, len(notes) + 1))}]" for reason in cell.reasons)
-        return " ".join((cell.word, *marks)) or "not tried"
+        marks = (f"[^{self._label(notes.setdefault(reason, len(notes) + 1))}]" for reason in cell.notes)
+        return " ".join((cell.word, *marks)) or "-"
 
     def _label(self, number: int) -> str:
         return f"{self._file.stem}-{number}"
