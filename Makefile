@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# In the order in which the table of docs/stores.md tells of them.
+STORE_TESTS := $(patsubst %,tests/stores/test_%.py,objects whole_vault disks refusals failing_servers \
+	versions_and_locks locks locked_flows s3_options connections policies lifecycle) tests/stores
 # Servers for tests, whose own dependencies are none of this package's.
 EMULATORS := .venv-emulators
 
@@ -32,7 +35,7 @@ test: $(READY) $(EMULATORS)/.ready  ## every test whose servers are Python packa
 test-stores: $(READY) $(EMULATORS)/.ready  ## every store that can be had here, and the table of docs/stores.md (about ten minutes)
 	@$(BIN)/uv pip install --quiet --require-hashes --python $(EMULATORS) -r requirements/stores.txt
 	@$(BIN)/python scripts/install_stores.py $(EMULATORS)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'stores or not stores' tests/stores --outcome-table docs/results/stores.md
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'stores or not stores' $(STORE_TESTS) --outcome-table docs/results/stores.md
 
 test-live: $(READY)  ## the tests that kill and restart parts of a whole Airflow (about five minutes)
 	$(BIN)/python -m pytest -m live tests/live
