@@ -29,6 +29,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="SOURCE", help="the vault with the originals")
     parser.add_argument("target", metavar="TARGET", help="the vault for the copies")
     parser.add_argument("--repair", action="store_true", help="write damaged copies anew")
+    parser.add_argument(
+        "--lock-for", metavar="DURATION", help="lock each copy in its bucket for so long, such as 90d or 1y6m"
+    )
+    parser.add_argument(
+        "--lock-mode",
+        choices=("governance", "compliance"),
+        default="governance",
+        help="how hard; nobody can take compliance back (governance)",
+    )
     policies.add_rules(parser)
     vaults.add_filters(parser)
     parser.add_argument("--json", action="store_true", help="write JSON Lines, an object a line")
@@ -37,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from airflow_provider_xbackup import __version__
+    from airflow_provider_xbackup.vault.locks import Lock
     from airflow_provider_xbackup.vault.manifest import Producer
     from airflow_provider_xbackup.vault.replicate import PROBLEMS, Outcome, Replication
 
@@ -52,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
         account=args.account,
         policy=policy,
         repair=args.repair,
+        lock=Lock.of(args.lock_for, args.lock_mode),
     )
     counts: Counter[Outcome] = Counter()
     copied = 0

@@ -49,6 +49,7 @@ class XrayCreateBackupOperator(BaseOperator):
     :param vault: where the backup will go. ``modified_since="auto"`` looks there for its base; nothing is
         asked for while it cannot be written; and a job of an earlier try whose backup is stored there is
         not asked for again, however old
+    :param lock_for: how long the transfer will lock the backup; nothing is asked for while ``vault`` cannot
     :param account: the account's name; default the connection id
     :param full_every: with ``"auto"``: how old a full may be before the next one is made
     :param overlap: with ``"auto"``: how far before its base a partial backup starts
@@ -61,6 +62,7 @@ class XrayCreateBackupOperator(BaseOperator):
         "with_attachments",
         "on_cooldown",
         "vault",
+        "lock_for",
         "account",
         "xray_conn_id",
     )
@@ -75,6 +77,7 @@ class XrayCreateBackupOperator(BaseOperator):
         on_cooldown: str = "wait",
         max_wait: timedelta = timedelta(hours=12),
         vault: str | ObjectStoragePath | None = None,
+        lock_for: timedelta | str | None = None,
         account: str | None = None,
         full_every: timedelta = timedelta(days=7),
         overlap: timedelta = timedelta(minutes=10),
@@ -88,6 +91,7 @@ class XrayCreateBackupOperator(BaseOperator):
         self.on_cooldown = on_cooldown
         self.max_wait = max_wait
         self.vault = vault
+        self.lock_for = lock_for
         self.account = account
         self.full_every = full_every
         self.overlap = overlap
@@ -192,9 +196,10 @@ class XrayCreateBackupOperator(BaseOperator):
         if self.vault is None:
             return
         from airflow_provider_xbackup.hooks.vault import VaultHook
+        from airflow_provider_xbackup.vault.locks import Lock
 
         with airflow_errors(account_label("Xray", self._account, self.xray_conn_id)):
-            VaultHook(self.vault).vault.prepare()
+            VaultHook(self.vault).vault.prepare(Lock.of(self.lock_for))
 
     def _find_stored(self, job: XrayBackupJob) -> Backup | None:
         """Return the backup that was made of a job, where the vault is known."""
@@ -267,6 +272,7 @@ class XrayCreateBackupOperator(BaseOperator):
             "xray_conn_id": arguments.check_conn_id,
             "account": arguments.check_account,
             "vault": self._check_vault,
+            "lock_for": self._check_lock_for,
             "on_cooldown": arguments.check_on_cooldown,
             "max_wait": arguments.check_max_wait,
             "full_every": arguments.check_full_every,
@@ -279,6 +285,11 @@ class XrayCreateBackupOperator(BaseOperator):
     def _check_vault(self, vault: object) -> None:
         if vault is not None:
             arguments.check_vault(vault)
+
+    def _check_lock_for(self, lock_for: object) -> None:
+        if lock_for is not None and self.vault is None:
+            raise InvalidArgumentError("lock_for is looked at beforehand: vault must say what will be locked.")
+        arguments.check_lock_for(lock_for, self.vault)
 
     def _check_modified_since(self, modified_since: object) -> None:
         if modified_since != AUTO:

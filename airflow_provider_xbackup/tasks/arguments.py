@@ -207,6 +207,32 @@ def seconds_of(duration: timedelta | float) -> float:
     return duration.total_seconds() if isinstance(duration, timedelta) else duration
 
 
+def check_lock_for(value: object, vault: object) -> None:
+    """Check how long backups are locked; None stands for no lock.
+
+    :param value: how long
+    :param vault: where they are, which may not be known yet
+    :raises InvalidArgumentError: when it is no duration
+    :raises UnlockableStoreError: when no vault of this kind locks backups
+    """
+    from airflow_provider_xbackup.vault.locks import Lock, check_lockable
+    from airflow_provider_xbackup.vault.url import VaultUrl
+
+    lock = Lock.of(value)  # type: ignore[arg-type]
+    if lock is not None and is_literal(vault):
+        check_lockable(VaultUrl.parse(vault), lock)
+
+
+def check_lock_mode(value: object) -> None:
+    """Check how hard backups are locked.
+
+    :raises InvalidArgumentError: when it is not one of the two words
+    """
+    from airflow_provider_xbackup.vault.locks import check_mode
+
+    check_mode(value)
+
+
 def check_compress(value: object) -> None:
     """Check whether to compress.
 

@@ -21,6 +21,7 @@ from airflow_provider_xbackup.vault.chain import newest_reliable_full
 from airflow_provider_xbackup.vault.drops import find_drops
 from airflow_provider_xbackup.vault.encoding import Encoded
 from airflow_provider_xbackup.vault.layout import digits_of, make_backup_id
+from airflow_provider_xbackup.vault.locks import Lock
 from airflow_provider_xbackup.vault.manifest import Condition, Producer, Remote, RemoteBot, Scope
 from airflow_provider_xbackup.vault.vault import Vault
 
@@ -44,6 +45,7 @@ class XeniooTransfer:
     :param spool_dir: private folder in which the answer is kept until it is uploaded
     :param recipients: age public keys to encrypt to
     :param compress: whether to compress with zstd; decompressed, the bytes are the vendor's
+    :param lock: for how long, and how hard, the backup is locked
     :param assumed_wait: how long the bot's hour is taken to last where its service names no time
     """
 
@@ -55,6 +57,7 @@ class XeniooTransfer:
     key_sha256: str | None = None
     recipients: tuple[str, ...] = ()
     compress: bool = False
+    lock: Lock | None = None
     assumed_wait: timedelta = COOLDOWN
 
     def run(self) -> Backup:
@@ -64,7 +67,7 @@ class XeniooTransfer:
         :raises CooldownError: when the bot's hour is not over
         :raises BackupError: when the service, the spool or the vault is in the way
         """
-        self.vault.prepare()
+        self.vault.prepare(self.lock)
         spool = Spool(self.spool_dir)
         spooled = spool.find(self._key)
         spool.sweep(keep=spooled)
@@ -74,6 +77,7 @@ class XeniooTransfer:
         earlier = self._stored_this_hour()
         if earlier is not None:
             log.info("This run stored %s less than an hour ago; nothing has to be done.", earlier.location)
+            self.vault.keep_locked(earlier, self.lock)
             return earlier
         return self._upload(self._ask(spool))
 
@@ -123,7 +127,7 @@ class XeniooTransfer:
     def _upload(self, spooled: Spooled) -> Backup:
         backup_id = make_backup_id(spooled.answered_at, "full", digits_of(spooled.facts.sha256))
         condition = self._condition(spooled, backup_id)
-        with self.vault.draft("xenioo", self.account, backup_id) as draft:
+        with self.vault.draft("xenioo", self.account, backup_id, lock=self.lock) as draft:
             draft.add_stored("bot", spooled.blocks(), spooled.facts, media_type=spooled.media_type)
             backup = draft.commit(
                 requested_at=spooled.answered_at,

@@ -58,6 +58,7 @@ from airflow_provider_xbackup.vault.chain import newest_reliable_full
 from airflow_provider_xbackup.vault.drops import find_drops, sizes_of
 from airflow_provider_xbackup.vault.errors import DamagedBackupError
 from airflow_provider_xbackup.vault.layout import digits_of, make_backup_id
+from airflow_provider_xbackup.vault.locks import Lock
 from airflow_provider_xbackup.vault.manifest import Artifact as StoredArtifact
 from airflow_provider_xbackup.vault.manifest import Condition, Producer, Remote, Scope
 from airflow_provider_xbackup.vault.vault import Draft, Vault
@@ -99,6 +100,7 @@ class XrayTransfer:
         the zip's directory only
     :param accept_identical: take a data zip that equals another job's byte for byte
     :param max_drop: the share by which a full may fall below its predecessor before it is suspect
+    :param lock: for how long, and how hard, the backup is locked
     :param patience: how long a file that is not there yet is asked for again
     """
 
@@ -111,6 +113,7 @@ class XrayTransfer:
     check: Check = "content"
     accept_identical: bool = False
     max_drop: float = 0.5
+    lock: Lock | None = None
     patience: timedelta = timedelta(minutes=10)
     # A file may be looked at many times within the tenant's budget of requests: each project is counted once.
     _counted: dict[str, Mapping[str, int]] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -153,6 +156,7 @@ class XrayTransfer:
             stored = self._take()
         else:
             log.info("Backup %s is in the vault already; nothing has to be done.", stored.location)
+            self.vault.keep_locked(stored, self.lock)
         if stored.manifest.condition.state == "incomplete":
             raise IncompleteBackupError(
                 f"The backup {stored.backup_id} is stored without its attachments, which were asked for: "
@@ -195,7 +199,7 @@ class XrayTransfer:
     def _begin(self) -> tuple[Draft, RemoteFile, ZipReport]:
         """Begin a draft with the data in it."""
         with contextlib.ExitStack() as undo:
-            draft = undo.enter_context(self.vault.draft("xray", self.account, self.backup_id))
+            draft = undo.enter_context(self.vault.draft("xray", self.account, self.backup_id, lock=self.lock))
             with Download(self.client, Artifact.DATA) as download:
                 if known := self._refused.get(identify(download.remote)):
                     raise StaleFileError(*known.args)

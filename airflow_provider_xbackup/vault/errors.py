@@ -41,6 +41,12 @@ class UnwritableFolderError(VaultError):
     retryable = False
 
 
+class UnlockableStoreError(VaultError):
+    """Backups are to be locked, and the store or its bucket has no object locks."""
+
+    retryable = False
+
+
 class ObjectMissingError(VaultError):
     """An object that should be there is not."""
 

@@ -35,11 +35,11 @@ from airflow_provider_xbackup.vault.plan import (
     Entry,
     RetentionPlan,
     check_overrides,
-    plan,
     removable,
 )
 from airflow_provider_xbackup.vault.records import Tombstone
 from airflow_provider_xbackup.vault.retention import RetentionPolicy
+from airflow_provider_xbackup.vault.sparing import locks_to_spare, plan_sparing
 from airflow_provider_xbackup.vault.standing import Standing
 from airflow_provider_xbackup.vault.vault import Vault
 
@@ -200,8 +200,9 @@ def _look(
         raise InvalidArgumentError(f"The grace period must be 0 or more and is {grace}.")
     overrides = check_overrides(override)
     groups = read_groups(vault, service=service, account=account, now=now)
+    locks = locks_to_spare(vault.store)
     plans = (
-        plan(policy, group, entries, now=now, grace=grace, override=overrides)
+        plan_sparing(locks, policy, group, entries, now=now, grace=grace, override=overrides)
         for group, entries in groups.entries.items()
     )
     return groups, tuple(sorted(plans, key=lambda each: str(each.group)))

@@ -61,6 +61,8 @@ class Entry:
     :param suspect: whether it is in doubt, also where it is dated in the future
     :param flaw: what is wrong with it, in a sentence or more; empty where nothing is
     :param returned: where it has expired, what it would be if it came back
+    :param retained: why its bucket keeps it from being destroyed, in short words. It is asked about only where it
+        would expire or go.
     """
 
     path: BackupPath
@@ -74,6 +76,12 @@ class Entry:
     suspect: bool = False
     flaw: str = ""
     returned: Standing = Standing.WHOLE
+    retained: str = ""
+
+    @property
+    def stays(self) -> bool:
+        """Whether something outside the rules keeps it: a hold, or its bucket."""
+        return self.held or bool(self.retained)
 
     @classmethod
     def of(cls, backup: Backup, *, held: bool = False, expired_at: datetime | None = None) -> Entry:
@@ -310,8 +318,8 @@ def choose_kept(policy: RetentionPolicy, entries: Iterable[Entry], *, now: datet
 
     1. Candidates are the backups that can be gone back to: whole ones, partials only with their full. Of those
        that one run of a task made more than once only the newest counts. The policy's rules choose among them.
-    2. The newest verified ones, held ones, the newest whole backup and full, and bases that somebody needs are
-       kept whatever the rules say. So is the newest try of a run of which an older one is kept.
+    2. The newest verified ones, held and locked ones, the newest whole backup and full, and bases that somebody
+       needs are kept whatever the rules say. So is the newest try of a run of which an older one is kept.
 
     Whoever carries this out has nothing to do afterwards: when those that nothing keeps are gone and those that
     come back are there, the same are kept. Therefore the ones that come back count already, and no try of a run
@@ -337,6 +345,10 @@ def choose_kept(policy: RetentionPolicy, entries: Iterable[Entry], *, now: datet
     for entry in entries:
         if entry.held:
             why[entry.backup_id].append("held")
+        if entry.retained:
+            why[entry.backup_id].append(entry.retained)
+        if entry.retained:
+            why[entry.backup_id].append(entry.retained)
     for noun, eligible in (("backup", candidates), ("full", [entry for entry in candidates if entry.full])):
         for entry in eligible[:1]:
             why[entry.backup_id].append(f"newest whole {noun}")
@@ -385,10 +397,10 @@ def _newest_of_each_run(candidates: Iterable[Entry]) -> list[Entry]:
 
 
 def _with_those_that_may_return(entries: Sequence[Entry]) -> tuple[Entry, ...]:
-    """Look at expired backups that are held, or that one builds on which lives, as if they had not expired."""
+    """Look at expired backups that stay, or that one builds on which lives, as if they had not expired."""
     by_id = {entry.backup_id: entry for entry in entries}
     returning: set[str] = set()
-    needing = deque(entry for entry in entries if entry.standing is not Standing.EXPIRED or entry.held)
+    needing = deque(entry for entry in entries if entry.standing is not Standing.EXPIRED or entry.stays)
     while needing:
         entry = needing.popleft()
         base = by_id.get(entry.base or "")
@@ -397,7 +409,7 @@ def _with_those_that_may_return(entries: Sequence[Entry]) -> tuple[Entry, ...]:
             needing.append(base)
     return tuple(
         replace(entry, standing=entry.returned)
-        if entry.standing is Standing.EXPIRED and (entry.held or entry.backup_id in returning)
+        if entry.standing is Standing.EXPIRED and (entry.stays or entry.backup_id in returning)
         else entry
         for entry in entries
     )

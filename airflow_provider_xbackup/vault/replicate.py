@@ -33,6 +33,7 @@ from airflow_provider_xbackup.vault.examination import Examination, Subject, Wan
 from airflow_provider_xbackup.vault.groups import read_groups
 from airflow_provider_xbackup.vault.holds import keep, outlasts, read_hold
 from airflow_provider_xbackup.vault.layout import CLOCK_TOLERANCE, BackupPath
+from airflow_provider_xbackup.vault.locks import Lock
 from airflow_provider_xbackup.vault.manifest import Artifact, Manifest, Producer, to_json
 from airflow_provider_xbackup.vault.plain import stored_blocks
 from airflow_provider_xbackup.vault.plan import Entry, choose_kept
@@ -137,6 +138,7 @@ class Replication:
     :param account: only this account
     :param policy: copy only what this policy would keep of the backups of both vaults together
     :param repair: whether to write damaged copies anew
+    :param lock: for how long, and how hard, the copies are locked, those that are there already included
     :param now: what the time is
     :raises InvalidArgumentError: when both are the same vault, the policy has no rule, or a name cannot be one
     """
@@ -152,6 +154,7 @@ class Replication:
         account: str | None = None,
         policy: RetentionPolicy | None = None,
         repair: bool = False,
+        lock: Lock | None = None,
     ) -> None:
         if source.url == target.url:
             raise _into_itself(source)
@@ -165,6 +168,7 @@ class Replication:
         self._account = account
         self._policy = policy
         self._repair = repair
+        self._lock = lock
         #: How many backups the policy left out; complete when the iteration has ended.
         self.left_out = 0
 
@@ -174,7 +178,7 @@ class Replication:
         :raises InvalidArgumentError: when both vaults turn out to be the same
         :raises VaultError: when a store does not answer
         """
-        self._target.prepare()
+        self._target.prepare(self._lock)
         self._refuse_one_vault()
         originals = self._originals()
         copies, half_removed = self._copies()
@@ -288,7 +292,7 @@ class Replication:
 
     def _copy(self, pair: _Pair, original: _Original) -> Replicated:
         path = pair.path
-        with self._target.draft(path.service, path.account, path.backup_id) as draft:
+        with self._target.draft(path.service, path.account, path.backup_id, lock=self._lock) as draft:
             for artifact in original.manifest.artifacts:
                 blocks = self._read(path, artifact)
                 with _blaming_the_original():
@@ -311,6 +315,7 @@ class Replication:
             return self._mend_manifest(pair, original)
         problem = self._problem_of(copy)
         if not problem:
+            self._target.keep_locked(copy, self._lock)
             return Replicated(path, Outcome.REVIVED if pair.expired else Outcome.PRESENT)
         if not self._target.store.exists(path.manifest):  # its files went because it went
             return None
@@ -358,6 +363,7 @@ class Replication:
         data = to_json(json.loads(original.data) | {"artifacts": told})
         self._target.store.put(path.manifest, data, media_type="application/json")
         copy = Backup(self._target.url, path, Manifest.from_json(data))
+        self._target.keep_locked(copy, self._lock)
         return self._judge(pair, copy, written, Outcome.REPAIRED)
 
     def _write_anew(self, pair: _Pair, copy: Backup, manifest: Manifest) -> Replicated:
@@ -381,6 +387,7 @@ class Replication:
                     name, blocks, expected_size=artifact.stored_size, media_type=artifact.media_type
                 )
             written += artifact.stored_size
+        self._target.keep_locked(copy, self._lock)
         return self._judge(pair, copy, written, Outcome.REPAIRED)
 
     def _find_same(self, pair: _Pair, artifact: Artifact) -> str | None:

@@ -57,10 +57,20 @@ class BucketVersions:
             self._client.head_object(Bucket=self._url.bucket, Key=self._key(path))
         except ClientError as exc:
             headers = exc.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-            return bool(headers.get("x-amz-delete-marker") == "true")
+            return headers.get("x-amz-delete-marker") == "true" or self._are_kept()
         except BotoCoreError:  # only a remark is at stake
             return False
         return False
+
+    def _are_kept(self) -> bool:
+        """Ask the bucket: Ceph says nothing of a marker."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            told = self._client.get_bucket_versioning(Bucket=self._url.bucket)
+        except (BotoCoreError, ClientError):
+            return False
+        return bool(told.get("Status") == "Enabled")
 
     def folders(self, prefix: str) -> Iterator[str]:
         """List the names of the folders directly below a folder, also of those with nothing but hidden objects.

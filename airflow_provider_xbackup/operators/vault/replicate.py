@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
@@ -35,11 +36,22 @@ class ReplicateBackupsOperator(BaseOperator):
     :param retention: copy only what this policy would keep of both vaults together: a
         :class:`~airflow_provider_xbackup.vault.RetentionPolicy` or its fields as a dict; None for everything
     :param repair: whether to write damaged copies anew
+    :param lock_for: how long S3 is to lock each copy, from when the target has its files: a timedelta, or a
+        duration such as ``90d`` or ``1y6m``; None for no lock. The target's bucket must have Object Lock
+    :param lock_mode: ``governance``, or ``compliance``, which nobody can take back
     :param service: only this service
     :param account: only this account
     """
 
-    template_fields: Sequence[str] = ("source", "target", "retention", "service", "account")
+    template_fields: Sequence[str] = (
+        "source",
+        "target",
+        "retention",
+        "lock_for",
+        "lock_mode",
+        "service",
+        "account",
+    )
     ui_color = "#e8e0f3"
 
     def __init__(
@@ -49,6 +61,8 @@ class ReplicateBackupsOperator(BaseOperator):
         target: str | ObjectStoragePath,
         retention: RetentionPolicy | Mapping[str, Any] | XComArg | None = None,
         repair: bool = False,
+        lock_for: timedelta | str | None = None,
+        lock_mode: str = "governance",
         service: str | None = None,
         account: str | None = None,
         **kwargs: Any,
@@ -58,6 +72,8 @@ class ReplicateBackupsOperator(BaseOperator):
         self.target = target
         self.retention: Any = retention
         self.repair = repair
+        self.lock_for = lock_for
+        self.lock_mode = lock_mode
         self.service = service
         self.account = account
         arguments.check_literals(self, self._checks)
@@ -75,6 +91,7 @@ class ReplicateBackupsOperator(BaseOperator):
         """
         from datetime import UTC, datetime
 
+        from airflow_provider_xbackup.vault.locks import Lock
         from airflow_provider_xbackup.vault.replicate import PROBLEMS, Outcome, Replication
         from airflow_provider_xbackup.vault.retention import RetentionPolicy
 
@@ -94,6 +111,7 @@ class ReplicateBackupsOperator(BaseOperator):
                 account=self.account,
                 policy=None if self.retention is None else RetentionPolicy.of(self.retention),
                 repair=self.repair,
+                lock=Lock.of(self.lock_for, self.lock_mode),
             )
             for replicated in replication:
                 counts[replicated.outcome] += 1
@@ -131,6 +149,8 @@ class ReplicateBackupsOperator(BaseOperator):
             "target": arguments.check_vault,
             "retention": _check_retention,
             "repair": _check_repair,
+            "lock_for": lambda lock_for: arguments.check_lock_for(lock_for, self.target),
+            "lock_mode": arguments.check_lock_mode,
             "service": arguments.check_service,
             "account": arguments.check_account,
         }
