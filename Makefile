@@ -3,8 +3,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# In the order in which the table of docs/stores.md tells of them.
+STORE_TESTS := $(patsubst %,tests/stores/test_%.py,objects whole_vault disks refusals failing_servers \
+	versions_and_locks locks locked_flows s3_options connections policies lifecycle) tests/stores
+# Servers for tests, whose own dependencies are none of this package's.
+EMULATORS := .venv-emulators
 
-.PHONY: demo test test-live test-matrix test-package dist audit licences faults bench-catalog lint docs lock clean
+.PHONY: demo test test-live test-stores test-matrix test-package dist audit licences faults bench-catalog lint docs lock clean
 
 $(READY): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
@@ -15,11 +20,22 @@ $(READY): requirements/dev.txt pyproject.toml
 	@$(BIN)/uv pip install --quiet --no-deps --editable . --python $(BIN)/python
 	@touch $@
 
+$(EMULATORS)/.ready: requirements/emulators.txt $(READY)
+	@echo "Installing emulators of object stores into $(EMULATORS) ..."
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(EMULATORS)
+	@$(BIN)/uv pip install --quiet --require-hashes --python $(EMULATORS) -r requirements/emulators.txt
+	@touch $@
+
 demo: $(READY)  ## the main job from nothing: both example DAGs into ./demo-vault
 	@$(BIN)/xbackup demo
 
-test: $(READY)  ## every test that needs no server of its own
+test: $(READY) $(EMULATORS)/.ready  ## every test whose servers are Python packages
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-stores: $(READY) $(EMULATORS)/.ready  ## every store that can be had here, and the table of docs/stores.md (about ten minutes)
+	@$(BIN)/uv pip install --quiet --require-hashes --python $(EMULATORS) -r requirements/stores.txt
+	@$(BIN)/python scripts/install_stores.py $(EMULATORS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'stores or not stores' $(STORE_TESTS) --outcome-table docs/results/stores.md
 
 test-live: $(READY)  ## the tests that kill and restart parts of a whole Airflow (about five minutes)
 	$(BIN)/python -m pytest -m live tests/live
@@ -61,6 +77,8 @@ docs: $(READY)  ## the documentation as HTML in docs/_build
 lock: $(READY)  ## resolve the dependencies again and write requirements/*.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-annotate --python-version 3.11 --custom-compile-command "make lock" --output-file requirements/uv.txt requirements/uv.in
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-annotate --python-version 3.11 --custom-compile-command "make lock" --all-extras --group dev --constraint requirements/uv.txt --output-file requirements/dev.txt pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-annotate --python-version 3.11 --custom-compile-command "make lock" --output-file requirements/emulators.txt requirements/emulators.in
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-annotate --python-version 3.11 --custom-compile-command "make lock" --output-file requirements/stores.txt requirements/stores.in
 
 clean:
-	rm -rf $(VENV) .nox dist docs/_build demo-vault demo-airflow .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(EMULATORS) .nox dist docs/_build demo-vault demo-airflow .pytest_cache .mypy_cache .ruff_cache

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import hypothesis
 
+pytest_plugins = ["outcome_table"]
+
 ROOT = Path(__file__).resolve().parent.parent
 _HOME = tempfile.mkdtemp(prefix="xbackup-tests-")
 _BUNDLES = {"examples": ROOT / "example_dags", "tests": ROOT / "tests" / "dags" / "bundle"}

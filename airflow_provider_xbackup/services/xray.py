@@ -298,8 +298,13 @@ class JobStatus:
         """Unknown words mean running: never success, and a deadline ends the wait."""
         return _PHASES.get(self.word.strip().lower(), JobPhase.RUNNING)
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the word is one of those that anybody has seen."""
+        return self.word.strip().lower() in _KNOWN_WORDS
+
     def __str__(self) -> str:
-        known = "" if self.word.strip().lower() in _KNOWN_WORDS else " (a word nobody knows: waiting goes on)"
+        known = "" if self.is_known else " (a word nobody knows: waiting goes on)"
         done = "" if self.progress is None else f", {self.progress:.0%} done"
         return f"{self.word[:80]}{done}{known}"
 
@@ -382,7 +387,24 @@ def read_token(answer: Answer) -> Token:
             f"Xray answered the authentication with no token ({describe_unquoted(answer)}). "
             "Check the host in the Airflow connection; a proxy or a login page may stand in between."
         )
-    return Token(value, answer.received_at, _token_lifetime(value, answer))
+    return Token(value, answer.received_at, token_lifetime(value, answer) or _TOKEN_LIFETIME)
+
+
+def token_lifetime(token: str, answer: Answer) -> timedelta | None:
+    """Read how long a JWT lives; measured by the issuer's own clock, so that ours may be wrong.
+
+    :param token: the token
+    :param answer: what handed it out; its instant counts where the token does not name its own
+    :return: None where it names no end that can be meant
+    """
+    try:
+        payload = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        begin = claims.get("iat", answer.date.timestamp())
+        lifetime = timedelta(seconds=float(claims["exp"]) - float(begin))
+    except (IndexError, KeyError, AttributeError, TypeError, ValueError, ArithmeticError, RecursionError):
+        return None
+    return lifetime if timedelta() < lifetime < timedelta(days=366) else None
 
 
 def create_backup_request(request: XrayBackupRequest) -> Request:
@@ -630,18 +652,6 @@ def _in_words(duration: timedelta) -> str:
     minutes = max(1, round(duration.total_seconds() / 60))
     hours, minutes = divmod(minutes, 60)
     return " ".join(([f"{hours} h"] if hours else []) + ([f"{minutes} min"] if minutes or not hours else []))
-
-
-def _token_lifetime(token: str, answer: Answer) -> timedelta:
-    """Read how long a JWT lives; measured by the issuer's own clock, so that ours may be wrong."""
-    try:
-        payload = token.split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        begin = claims.get("iat", answer.date.timestamp())
-        lifetime = timedelta(seconds=float(claims["exp"]) - float(begin))
-    except (IndexError, KeyError, AttributeError, TypeError, ValueError, ArithmeticError, RecursionError):
-        return _TOKEN_LIFETIME
-    return lifetime if timedelta() < lifetime < timedelta(days=366) else _TOKEN_LIFETIME
 
 
 def _read_job_id(value: object) -> str:

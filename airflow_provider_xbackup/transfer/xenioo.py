@@ -24,6 +24,7 @@ from airflow_provider_xbackup.vault.chain import newest_reliable_full
 from airflow_provider_xbackup.vault.drops import find_drops
 from airflow_provider_xbackup.vault.encoding import Encoded, is_encoded_so
 from airflow_provider_xbackup.vault.layout import digits_of, make_backup_id
+from airflow_provider_xbackup.vault.locks import Lock
 from airflow_provider_xbackup.vault.manifest import Condition, Manifest, Producer, Remote, RemoteBot, Scope
 from airflow_provider_xbackup.vault.vault import Vault
 
@@ -48,6 +49,7 @@ class XeniooTransfer:
     :param recipients: age public keys to encrypt to
     :param compress: whether to compress with zstd; decompressed, the bytes are the vendor's
     :param asking: is entered while the bot is asked, until its answer is in hand
+    :param lock: for how long, and how hard, the backup is locked
     :param assumed_wait: how long the bot's hour is taken to last where its service names no time
     """
 
@@ -60,6 +62,7 @@ class XeniooTransfer:
     recipients: tuple[str, ...] = ()
     compress: bool = False
     asking: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
+    lock: Lock | None = None
     assumed_wait: timedelta = COOLDOWN
 
     def run(self) -> Backup:
@@ -76,11 +79,12 @@ class XeniooTransfer:
         if spooled is not None:
             log.info("The bot's answer of %s is still in hand; only its upload is done.", spooled.answered_at)
             return self._upload(spooled)
-        self.vault.prepare()
+        self.vault.prepare(self.lock)
         self.vault.warn_of_little_room("xenioo", self.account)
         earlier = self._stored_this_hour()
         if earlier is not None:
             log.info("This run stored %s less than an hour ago; nothing has to be done.", earlier.location)
+            self.vault.keep_locked(earlier, self.lock)
             return earlier
         self._respect_lost_answer(spool)
         log.info("Asking the bot at %s for its backup; it hands out one an hour.", self.client.endpoint.host)
@@ -170,7 +174,7 @@ class XeniooTransfer:
     def _store(self, spooled: Spooled) -> Backup:
         backup_id = make_backup_id(spooled.answered_at, "full", digits_of(spooled.facts.sha256))
         condition = self._condition(spooled, backup_id)
-        with self.vault.draft("xenioo", self.account, backup_id) as draft:
+        with self.vault.draft("xenioo", self.account, backup_id, lock=self.lock) as draft:
             draft.add_stored("bot", spooled.blocks(), spooled.facts, media_type=spooled.media_type)
             return draft.commit(
                 requested_at=spooled.answered_at,
@@ -204,7 +208,7 @@ class XeniooTransfer:
         for backup in self.vault.backups("xenioo", self.account):
             if backup.instant < since:
                 return None
-            if backup.tombstoned:
+            if backup.tombstoned or backup.damaged:
                 continue
             if _task_of(backup.manifest.producer) == _task_of(self.producer) and self.producer.run_id:
                 if self._is_wanted(backup.manifest):

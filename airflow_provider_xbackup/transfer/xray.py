@@ -49,7 +49,9 @@ from airflow_provider_xbackup.vault.catalog import Backup
 from airflow_provider_xbackup.vault.chain import newest_reliable_full
 from airflow_provider_xbackup.vault.drops import find_drops, sizes_of
 from airflow_provider_xbackup.vault.encoding import is_encoded_so
+from airflow_provider_xbackup.vault.errors import DamagedBackupError
 from airflow_provider_xbackup.vault.layout import digits_of, make_backup_id
+from airflow_provider_xbackup.vault.locks import Lock
 from airflow_provider_xbackup.vault.manifest import Artifact as StoredArtifact
 from airflow_provider_xbackup.vault.manifest import Condition, Producer, Remote, Scope
 from airflow_provider_xbackup.vault.vault import Draft, Vault
@@ -78,6 +80,7 @@ class XrayTransfer:
         the zip's directory only
     :param accept_identical: take a data zip that equals another job's byte for byte
     :param max_drop: the share by which a full may fall below its predecessor before it is suspect
+    :param lock: for how long, and how hard, the backup is locked
     :param patience: how long a file that is not there yet is asked for again
     """
 
@@ -90,6 +93,7 @@ class XrayTransfer:
     check: Check = "content"
     accept_identical: bool = False
     max_drop: float = 0.5
+    lock: Lock | None = None
     patience: timedelta = timedelta(minutes=10)
     # A file may be looked at many times within the tenant's budget of requests: each project is counted once, and
     # the tenant as a whole, which is None.
@@ -115,6 +119,7 @@ class XrayTransfer:
         :raises IncompleteBackupError: when attachments were asked for and could not be had: the data is
             stored then
         :raises ExpiredBackupError: when it was stored and has expired since
+        :raises DamagedBackupError: when it was stored and is damaged
         :raises BackupError: when the service or the vault is in the way
         """
         stored = self.vault.find("xray", self.account, self.backup_id)
@@ -124,6 +129,12 @@ class XrayTransfer:
                 "counts as gone, and what is served now is not taken in its place. Bring it back with "
                 "`xbackup undelete`, or run the DAG again: a new run asks for a new backup."
             )
+        if stored is not None and stored.damaged:
+            raise DamagedBackupError(
+                f"The backup {stored.location} of job {self.job.job_id} is stored, and damaged: "
+                f"{' '.join(stored.verdict.flaws)} What is served now is not taken in its place. Run the DAG "
+                "again: a new run asks for a new backup."
+            )
         if stored is None and self.job.finished_at is None:
             return replace(self, job=self._seen_done()).run()
         if stored is None:
@@ -131,6 +142,7 @@ class XrayTransfer:
         else:
             log.info("Backup %s is in the vault already; nothing has to be done.", stored.location)
             self._warn_of_other_keys(stored)
+            self.vault.keep_locked(stored, self.lock)
         if stored.manifest.condition.state == "incomplete":
             raise IncompleteBackupError(
                 f"The backup {stored.backup_id} is stored without its attachments, which were asked for: "
@@ -187,7 +199,7 @@ class XrayTransfer:
     def _begin(self, attempts: Attempts) -> tuple[Draft, RemoteFile, ZipReport]:
         """Begin a draft with the data in it."""
         with contextlib.ExitStack() as undo:
-            draft = undo.enter_context(self.vault.draft("xray", self.account, self.backup_id))
+            draft = undo.enter_context(self.vault.draft("xray", self.account, self.backup_id, lock=self.lock))
             with attempts.open() as download:
                 if known := self._refused.get(identify(download.remote)):
                     raise StaleFileError(*known.args)

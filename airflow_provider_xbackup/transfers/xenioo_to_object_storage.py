@@ -46,10 +46,21 @@ class XeniooToObjectStorageOperator(BaseOperator):
     :param max_wait: the longest wait for the hour, over all refusals together
     :param encrypt_to: age public keys (``age1…``) to encrypt to, or None
     :param compress: whether to compress with zstd; decompressed, the bytes are the vendor's
+    :param lock_for: how long S3 is to lock the backup, from when it has its files: a timedelta, or a duration
+        such as ``90d`` or ``1y6m``; None for no lock. The bucket must have Object Lock
+    :param lock_mode: ``governance``, or ``compliance``, which nobody can take back
     :param xenioo_conn_id: the connection, of type ``xenioo``
     """
 
-    template_fields: Sequence[str] = ("vault", "account", "on_cooldown", "encrypt_to", "xenioo_conn_id")
+    template_fields: Sequence[str] = (
+        "vault",
+        "account",
+        "on_cooldown",
+        "encrypt_to",
+        "lock_for",
+        "lock_mode",
+        "xenioo_conn_id",
+    )
     ui_color = "#d7e8f7"
 
     def __init__(
@@ -61,6 +72,8 @@ class XeniooToObjectStorageOperator(BaseOperator):
         max_wait: timedelta = timedelta(hours=12),
         encrypt_to: str | Sequence[str] | None = None,
         compress: bool = False,
+        lock_for: timedelta | str | None = None,
+        lock_mode: str = "governance",
         xenioo_conn_id: str = XeniooHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -71,6 +84,8 @@ class XeniooToObjectStorageOperator(BaseOperator):
         self.max_wait = max_wait
         self.encrypt_to = encrypt_to
         self.compress = compress
+        self.lock_for = lock_for
+        self.lock_mode = lock_mode
         self.xenioo_conn_id = xenioo_conn_id
         self._interrupt = Interrupt()
         arguments.check_literals(self, self._checks)
@@ -112,6 +127,7 @@ class XeniooToObjectStorageOperator(BaseOperator):
         from airflow_provider_xbackup.transfer.errors import SpentHourError
         from airflow_provider_xbackup.transfer.xenioo import XeniooTransfer
         from airflow_provider_xbackup.vault.encoding import parse_recipients
+        from airflow_provider_xbackup.vault.locks import Lock
 
         account = self.account or self.xenioo_conn_id
         about = account_label("Xenioo", account, self.xenioo_conn_id)
@@ -134,6 +150,7 @@ class XeniooToObjectStorageOperator(BaseOperator):
                     recipients=parse_recipients(self.encrypt_to),
                     compress=self.compress,
                     asking=unanswered.noted,
+                    lock=Lock.of(self.lock_for, self.lock_mode),
                     assumed_wait=configuration.xenioo_cooldown(),
                 )
                 backup = transfer.run()
@@ -162,4 +179,6 @@ class XeniooToObjectStorageOperator(BaseOperator):
             "max_wait": arguments.check_max_wait,
             "encrypt_to": arguments.check_recipients,
             "compress": arguments.check_compress,
+            "lock_for": lambda lock_for: arguments.check_lock_for(lock_for, self.vault),
+            "lock_mode": arguments.check_lock_mode,
         }

@@ -186,8 +186,8 @@ class LocalStore(Store):
         if not self._is_there():
             self._do("make the folder", "", make)
 
-    def _attributes(self, media_type: str | None) -> dict[str, str] | None:  # noqa: ARG002 - a file has none
-        return None
+    def _attributes(self, media_type: str | None) -> dict[str, str]:  # noqa: ARG002 - a file has none
+        return {}
 
     def _settle(self, path: str) -> None:
         def settle() -> None:

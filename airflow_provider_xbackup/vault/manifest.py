@@ -21,7 +21,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from airflow_provider_xbackup.vault.errors import ManifestError
+from airflow_provider_xbackup.vault.errors import ManifestError, UnknownFormatError
 
 #: The format this release writes.
 SCHEMA = "xbackup/manifest/v1"
@@ -31,7 +31,10 @@ _MAJOR = 1
 
 
 def _to_utc(value: datetime) -> datetime:
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is not on the calendar in UTC") from None
 
 
 def _instant(value: datetime) -> str:
@@ -228,7 +231,8 @@ class Manifest(_Model):
 
         :param data: the object's bytes
         :return: the manifest
-        :raises ManifestError: when it is damaged or of an unknown major version
+        :raises UnknownFormatError: when it is of an unknown major version
+        :raises ManifestError: when it is damaged
         """
         try:
             value = json.loads(data)
@@ -241,7 +245,7 @@ class Manifest(_Model):
         if match is None:
             raise ManifestError(f"its schema {str(schema)[:60]!r} is not one of xbackup")
         if int(match["major"][:9]) != _MAJOR:
-            raise ManifestError(
+            raise UnknownFormatError(
                 f"its format {match[0][:60]!r} is not known here (this release reads version {_MAJOR}); "
                 "install a release of airflow-provider-xbackup that reads it"
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -64,6 +64,7 @@ class AccountStatus:
     :param last: the newest backup at all, whatever is wrong with it
     :param number: how many backups there are
     :param stored_size: bytes of all of them
+    :param groundless: why the last one cannot be gone back to though it is whole; empty where it can, or is not
     """
 
     name: AccountName
@@ -73,18 +74,16 @@ class AccountStatus:
     last: Backup | None = None
     number: int = 0
     stored_size: int = 0
+    groundless: str = ""
 
 
-def survey(
-    backups: Iterable[Backup], is_verified: Callable[[Backup], bool], accounts: Collection[AccountName] = ()
-) -> list[AccountStatus]:
+def survey(backups: Iterable[Backup], accounts: Collection[AccountName] = ()) -> list[AccountStatus]:
     """Sum up what a vault holds, account by account; memory does not grow with the number of backups.
 
     A partial backup counts when the full one it builds on can be gone back to, or when its author chose
     another instant than a full's.
 
     :param backups: the vault's backups, newest first
-    :param is_verified: tells whether one is verified
     :param accounts: accounts to tell of even when they have no backup
     :return: the accounts, sorted
     """
@@ -92,7 +91,7 @@ def survey(
     for backup in backups:
         if not backup.tombstoned:
             name = AccountName(backup.path.service, backup.path.account)
-            found.setdefault(name, _Account(name)).see(backup, is_verified)
+            found.setdefault(name, _Account(name)).see(backup)
     return [found[name].status() for name in sorted(found)]
 
 
@@ -101,8 +100,8 @@ def judge(accounts: Iterable[AccountStatus], promise: Promise, now: datetime) ->
 
     The codes: ``empty`` (no backup of anybody, and nobody is expected: whoever looks at nothing must not
     hear that all is well), ``absent`` (no backup of an account), ``late``, ``unverified`` (the newest
-    verified one is too old or missing), ``suspect`` and ``incomplete`` (the newest backup is). The path of a
-    finding is the account.
+    verified one is too old or missing), ``suspect``, ``damaged`` and ``incomplete`` (the newest backup is, or the
+    full that it builds on). The path of a finding is the account.
 
     :param accounts: what was found, see :func:`survey`
     :param promise: what was promised
@@ -127,9 +126,15 @@ def _judge_account(status: AccountStatus, promise: Promise, now: datetime) -> It
         yield from _judge_age("late", "whole", status.newest, promise.rpo, where, now)
     if promise.verified_rpo is not None:
         yield from _judge_age("unverified", "verified", status.verified, promise.verified_rpo, where, now)
-    if last.state in ("suspect", "incomplete"):
-        reasons = " ".join(last.manifest.condition.reasons)
-        yield Finding(last.state, where, f"{where}: the newest backup {last.backup_id} is {last.state}. {reasons}")
+    if last.state in _DOUBTFUL:
+        text = f"{where}: the newest backup {last.backup_id} is {last.state}."
+        yield Finding(last.state, where, " ".join((text, *last.verdict.flaws)))
+    elif status.groundless:
+        yield Finding(
+            "damaged",
+            where,
+            f"{where}: the newest backup {last.backup_id} holds changes only: {status.groundless}.",
+        )
 
 
 def _judge_age(
@@ -145,6 +150,9 @@ def _judge_age(
             f"{where}: the last {noun} backup {backup.backup_id} is {age} old; one every {_hours(allowed)} is "
             "promised.",
         )
+
+
+_DOUBTFUL = ("suspect", "damaged", "incomplete")
 
 
 def _hours(duration: timedelta) -> str:
@@ -166,32 +174,44 @@ class _Account:
     last: Backup | None = None
     number: int = 0
     stored_size: int = 0
+    groundless: str = ""
     #: Partial backups by the full one they build on, until that one comes.
     waiting: dict[str, list[Backup]] = field(default_factory=dict)
 
-    def see(self, backup: Backup, is_verified: Callable[[Backup], bool]) -> None:
+    def see(self, backup: Backup) -> None:
         self.number += 1
         self.stored_size += backup.manifest.stored_size
         if backup.in_future:
             return
         self.last = self.last or backup
         if not backup.reliable:
+            if self.last.manifest.base == backup.backup_id:
+                self.groundless = f"its full {backup.backup_id} is {backup.state}"
             return
         if backup.manifest.base is not None:
             self.waiting.setdefault(backup.manifest.base, []).append(backup)
             return
         for restorable in (*self.waiting.pop(backup.backup_id, ()), backup):
-            self._count(restorable, is_verified)
+            self._count(restorable)
 
-    def _count(self, backup: Backup, is_verified: Callable[[Backup], bool]) -> None:
+    def _count(self, backup: Backup) -> None:
         if self.newest is None or backup.instant > self.newest.instant:
             self.newest = backup
         if self.oldest is None or backup.instant < self.oldest.instant:
             self.oldest = backup
-        if (self.verified is None or backup.instant > self.verified.instant) and is_verified(backup):
+        if (self.verified is None or backup.instant > self.verified.instant) and backup.verified:
             self.verified = backup
 
     def status(self) -> AccountStatus:
+        base = None if self.last is None else self.last.manifest.base
+        groundless = self.groundless or (f"its full {base} is gone or has expired" if base in self.waiting else "")
         return AccountStatus(
-            self.name, self.newest, self.verified, self.oldest, self.last, self.number, self.stored_size
+            self.name,
+            self.newest,
+            self.verified,
+            self.oldest,
+            self.last,
+            self.number,
+            self.stored_size,
+            groundless,
         )

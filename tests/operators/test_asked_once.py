@@ -174,6 +174,38 @@ def test_a_transfer_never_calls_an_expired_backup_stored_and_takes_no_other_in_i
     assert not sim.journal.entries()
 
 
+# A backup that is damaged
+
+
+def test_a_job_whose_backup_is_damaged_is_asked_for_anew(sim: Simulator, last_week: Any, vault: Vault):
+    store, old = last_week
+    lose_file(put(old, vault), vault)
+
+    new = create(store, account="acme", vault=str(vault.url))
+
+    assert new["job_id"] != old["job_id"]
+
+
+def test_a_transfer_never_calls_a_damaged_backup_stored_and_takes_no_other_in_its_place(
+    sim: Simulator, last_week: Any, vault: Vault
+):
+    _, old = last_week
+    stored = put(old, vault)
+    lose_file(stored, vault)
+    before = objects(vault)
+    sim.journal.clear()
+
+    with pytest.raises(AirflowFailException, match=rf"acme.*{stored.backup_id}.*damaged: backup.* is not there"):
+        take(old, vault)
+
+    assert objects(vault) == before
+    assert not sim.journal.entries()
+
+
+def lose_file(backup: Any, vault: Vault) -> None:
+    vault.store.delete(backup.path.file(backup.manifest.artifacts[0].name))
+
+
 def expire(backup: Any, vault: Vault) -> None:
     vault.store.create(f"{backup.path.folder}/tombstone.json", b"{}")
 

@@ -357,3 +357,11 @@ def test_a_backup_that_has_expired_within_the_hour_is_not_returned_as_stored(sim
     vault.store.create(f"{backup.path.folder}/tombstone.json", b"{}")
 
     wait_of(vault, make_context(try_number=2))
+
+
+def test_a_backup_whose_file_is_gone_is_not_returned_as_stored(sim: Simulator, vault: Vault):
+    run(vault)
+    (backup,) = vault.backups()
+    vault.store.delete(backup.path.file(backup.manifest.artifacts[0].name))
+
+    wait_of(vault, make_context(try_number=2))

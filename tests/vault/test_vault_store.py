@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from obstore.exceptions import GenericError
 
 from airflow_provider_xbackup.errors import BackupError
 from airflow_provider_xbackup.vault import Vault
@@ -19,12 +21,15 @@ from airflow_provider_xbackup.vault.errors import (
     ObjectExistsError,
     ObjectMissingError,
     StoreUnavailableError,
+    UnreadableObjectError,
     UnwritableFolderError,
     VaultAccessError,
     VaultError,
 )
 from airflow_provider_xbackup.vault.local import LocalStore
 from airflow_provider_xbackup.vault.store import MAX_PARTS, PART_SIZE, part_size
+from airflow_provider_xbackup.vault.translate import translate
+from airflow_provider_xbackup.vault.url import VaultUrl
 
 MIB = 1024 * 1024
 
@@ -140,6 +145,56 @@ def test_an_object_too_large_to_be_a_record_is_not_read(vault: Vault) -> None:
     vault.store.put("manifest.json", b"x" * 1001)
     with pytest.raises(VaultError, match="1001 bytes"):
         vault.store.read("manifest.json", limit=1000)
+
+
+def test_an_archived_object_is_unreadable_and_says_what_to_do(s3) -> None:
+    vault = Vault.open(s3.url)
+    s3.client.put_object(Bucket=s3.bucket, Key="some prefix/ü/a/cold", Body=b"x", StorageClass="GLACIER")
+    vault.store.put("a/warm", b"x")
+
+    with pytest.raises(UnreadableObjectError, match=r"archive.*Have the store restore it"):
+        vault.store.read("a/cold")
+    assert vault.store.read("a/warm") == b"x"
+
+
+@pytest.mark.parametrize(
+    ("url", "action", "error", "kind"),
+    [
+        pytest.param(
+            "file:///v", "read", "failed: Input/output error (os error 5)", UnreadableObjectError, id="EIO"
+        ),
+        pytest.param("file:///v", "look at", OSError(errno.EUCLEAN, "x"), UnreadableObjectError, id="checksum"),
+        pytest.param(
+            "file:///v", "list", "failed: Input/output error (os error 5)", VaultError, id="EIO of a folder"
+        ),
+        pytest.param(
+            "file:///v", "write", "failed: Input/output error (os error 5)", VaultError, id="EIO of a write"
+        ),
+        pytest.param("file:///v", "read", OSError(errno.EMFILE, "x"), VaultError, id="too many open files"),
+        pytest.param("file:///v", "read", OSError(errno.EACCES, "x"), VaultAccessError, id="no permission"),
+        pytest.param(
+            "s3://b", "read", "status: 400 <Code>KMS.DisabledException</Code>", VaultError, id="the bucket's key"
+        ),
+        pytest.param(
+            "s3://b",
+            "read",
+            "status: 400 <Code>InvalidRequest</Code>",
+            UnreadableObjectError,
+            id="a key of its own",
+        ),
+        pytest.param("s3://b", "look at", "status: 400", VaultError, id="a HEAD, which says nothing"),
+        pytest.param(
+            "s3://b", "read", "status: 400 <Code>ExpiredToken</Code>", VaultAccessError, id="credentials"
+        ),
+        pytest.param("s3://b", "read", "status: 503 <Code>SlowDown</Code>", StoreUnavailableError, id="busy"),
+    ],
+)
+def test_what_concerns_one_object_is_told_from_what_concerns_the_store(
+    url: str, action: str, error: str | Exception, kind: type[VaultError]
+) -> None:
+    raised = GenericError(error) if isinstance(error, str) else error
+
+    assert type(translate(raised, VaultUrl.parse(url), action, "x")) is kind
 
 
 def test_parts_grow_with_the_expected_size() -> None:
@@ -335,7 +390,7 @@ def test_a_bucket_with_versions_tells_the_version(s3) -> None:
             403,
             b"<Error><Code>RequestTimeTooSkewed</Code></Error>",
             VaultAccessError,
-            ["clock of this machine"],
+            ["set this machine"],
             id="clock",
         ),
         pytest.param(
