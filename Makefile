@@ -9,7 +9,7 @@ STORE_TESTS := $(patsubst %,tests/stores/test_%.py,objects whole_vault disks ref
 # Servers for tests, whose own dependencies are none of this package's.
 EMULATORS := .venv-emulators
 
-.PHONY: demo test test-live test-stores test-matrix test-package dist audit licences faults bench-catalog lint docs lock clean
+.PHONY: demo test test-live test-stores test-matrix test-package dist audit licences faults fuzz simulator-page bench-catalog lint docs lock clean
 
 $(READY): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
@@ -58,9 +58,15 @@ audit: $(READY)  ## known vulnerabilities of the locked dependencies
 licences: $(READY)  ## what the licences of the locked dependencies are, and whether each was decided about
 	@$(BIN)/pip-licenses --summary --order count
 
-faults: $(READY)  ## every fault of docs/reliability.md, and what came of it
+faults: $(READY)  ## every fault of docs/reliability.md and what came of it, or those with WORDS="download stall"
 	@scripts/system-packages.sh age zstd awscli || echo "Some faults of restores cannot be tried without them."
-	@$(BIN)/python scripts/faults.py
+	@$(BIN)/python scripts/faults.py $(if $(WORDS),$(WORDS),--write)
+
+fuzz: $(READY)  ## 10,000 examples for every test that makes up its own inputs (about half an hour)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m property --hypothesis-profile=long
+
+simulator-page: $(READY)  ## docs/simulator.md, from the simulator's own models
+	@$(BIN)/python scripts/simulator_page.py
 
 bench-catalog: $(READY)  ## what commands take on vaults of up to 100,000 backups, as a table
 	@$(BIN)/python benchmarks/catalog.py

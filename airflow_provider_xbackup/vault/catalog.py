@@ -72,6 +72,7 @@ class Backup:
     :param names: what lies in its folder, as found when it was listed; None where nobody looked
     :param in_future: whether it is dated in the future, by this machine's clock
     :param evidence: what its checks add up to
+    :param base_gone: whether it is a partial and the full that it builds on is in the vault no longer
     """
 
     url: VaultUrl
@@ -80,6 +81,7 @@ class Backup:
     names: frozenset[str] | None = field(default=None, repr=False)
     in_future: bool = False
     evidence: Evidence = field(default=NO_EVIDENCE, repr=False)
+    base_gone: bool = False
 
     @property
     def backup_id(self) -> str:
@@ -114,7 +116,10 @@ class Backup:
     @property
     def verdict(self) -> Verdict:
         """What is to be thought of it."""
-        return judge(self.manifest, self.names, self.evidence, in_future=self.in_future)
+        return self._judged(in_future=self.in_future)
+
+    def _judged(self, *, in_future: bool) -> Verdict:
+        return judge(self.manifest, self.names, self.evidence, in_future=in_future, base_gone=self.base_gone)
 
     @property
     def state(self) -> str:
@@ -122,7 +127,7 @@ class Backup:
 
         ``ok``, ``suspect``, ``accepted``, ``damaged``, ``incomplete``, ``held`` or ``expired``.
         """
-        standing = judge(self.manifest, self.names, self.evidence).standing
+        standing = self._judged(in_future=False).standing
         if standing is not Standing.WHOLE:
             return standing.value
         return "accepted" if self.accepted else "held" if self.held else "ok"
@@ -195,7 +200,7 @@ class Catalog:
 
         def read(path: BackupPath) -> Backup | Finding | None:
             try:
-                return read_backup(self._url, self._store, path, entries[path], now)
+                return read_backup(self._url, self._store, path, entries[path], now, entries.__contains__)
             except ObjectMissingError:  # expired between the listing and now
                 return None
             except ManifestError as exc:
@@ -238,7 +243,14 @@ class Catalog:
         return {path: tuple(names) for path, names in folders.items() if layout.MANIFEST in names}
 
 
-def read_backup(url: VaultUrl, store: Store, path: BackupPath, names: Iterable[str], now: datetime) -> Backup:
+def read_backup(
+    url: VaultUrl,
+    store: Store,
+    path: BackupPath,
+    names: Iterable[str],
+    now: datetime,
+    is_there: Callable[[BackupPath], bool] | None = None,
+) -> Backup:
     """Read a backup that was listed: its manifest, and what its checks add up to.
 
     :param url: the vault
@@ -246,16 +258,23 @@ def read_backup(url: VaultUrl, store: Store, path: BackupPath, names: Iterable[s
     :param path: the backup's folder
     :param names: what lies in it
     :param now: what the time is
+    :param is_there: tells whether another backup is in the vault; None to ask the store
     :return: the backup
     :raises ObjectMissingError: when it is gone
     :raises ManifestError: when its manifest cannot be used, see :func:`read_manifest`
     :raises VaultError: when the store does not answer
     """
-    return weigh_backup(url, store, path, read_manifest(store, path), names, now)
+    return weigh_backup(url, store, path, read_manifest(store, path), names, now, is_there)
 
 
 def weigh_backup(
-    url: VaultUrl, store: Store, path: BackupPath, manifest: Manifest, names: Iterable[str], now: datetime
+    url: VaultUrl,
+    store: Store,
+    path: BackupPath,
+    manifest: Manifest,
+    names: Iterable[str],
+    now: datetime,
+    is_there: Callable[[BackupPath], bool] | None = None,
 ) -> Backup:
     """Complete a backup whose manifest was read with what its checks add up to; see :func:`read_backup`."""
     listed = frozenset(names)
@@ -265,7 +284,14 @@ def weigh_backup(
         one.name for one in manifest.artifacts if one.name not in listed and _is_there(store, path, one.name)
     }
     in_future = layout.parse_backup_id(path.backup_id).instant > now + CLOCK_TOLERANCE
-    return Backup(url, path, manifest, listed | missed, in_future, evidence)
+    base_gone = manifest.base is not None and not (is_there or _asked_of(store))(
+        BackupPath(path.service, path.account, manifest.base)
+    )
+    return Backup(url, path, manifest, listed | missed, in_future, evidence, base_gone)
+
+
+def _asked_of(store: Store) -> Callable[[BackupPath], bool]:
+    return lambda path: _is_there(store, path, layout.MANIFEST)
 
 
 def _is_there(store: Store, path: BackupPath, name: str) -> bool:

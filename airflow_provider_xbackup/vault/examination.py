@@ -319,13 +319,22 @@ class Examination:
 
     def _judge_condition(self) -> None:
         backup = self._backup
+        if backup.base_gone:
+            self._find(
+                "base-gone", f"Its full {backup.manifest.base} is gone: nothing can be restored of it alone."
+            )
         reasons = " ".join(backup.manifest.condition.reasons) or "No reason was noted."
         if backup.manifest.condition.state == "incomplete":
             self._find("incomplete", f"Something that was asked for is missing. {reasons}", kind="warning")
         elif backup.manifest.condition.state == "suspect":
+            advice = (
+                "A person has accepted it: 'xbackup show' tells who and why."
+                if backup.accepted
+                else "Look at the account; 'xbackup accept' takes it for good."
+            )
             self._find(
                 "suspect",
-                f"It was stored as suspect. {reasons} Look at the account; 'xbackup accept' takes it for good.",
+                f"It was stored as suspect. {reasons} {advice}",
                 kind=self._unless_accepted,
             )
         else:

@@ -17,7 +17,7 @@ class Standing(StrEnum):
     WHOLE = "whole"
     #: It fell far below its predecessors, and nobody has accepted it.
     SUSPECT = "suspect"
-    #: A file is gone, or a check found that something is not what it should be.
+    #: A file is gone, or the full that it builds on, or a check found that something is not what it should be.
     DAMAGED = "damaged"
     #: Something that was asked for is missing.
     INCOMPLETE = "incomplete"
@@ -49,6 +49,7 @@ def judge(
     evidence: Evidence = NO_EVIDENCE,
     *,
     in_future: bool = False,
+    base_gone: bool = False,
 ) -> Verdict:
     """Say what is to be thought of a backup.
 
@@ -59,6 +60,7 @@ def judge(
     :param names: what lies in its folder; None where that was not looked at
     :param evidence: what its checks add up to
     :param in_future: whether it is dated in the future
+    :param base_gone: whether it is a partial and the vault no longer holds its full
     """
     beside = names or ()
     accepted = layout.ACCEPTED in beside
@@ -70,6 +72,8 @@ def judge(
     told = {failure.object for failure in evidence.failures if failure.code not in JUDGEMENTS}
     missing = [] if names is None else [one.name for one in manifest.artifacts if one.name not in names]
     damage += (f"{name} is not there." for name in missing if name not in told)
+    if base_gone:
+        damage.append(f"Its full {manifest.base} is gone.")
     suspect = bool(judgements) or (condition.state == "suspect" and not accepted)
     standings = (
         (layout.TOMBSTONE in beside, Standing.EXPIRED),

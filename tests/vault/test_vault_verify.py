@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import zipfile
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pyrage
@@ -223,6 +225,24 @@ def test_what_is_missing_or_of_another_size_is_found_at_every_level(
     assert codes(check) == [code]
     assert check.findings[0].object == path.rsplit("/", 1)[1]
     assert (check.passed, check.reached) == (False, "none")
+
+
+@pytest.mark.parametrize("level", ["presence", "content"])
+def test_a_partial_whose_full_is_gone_does_not_pass(local: Vault, level: str) -> None:
+    full = store(local, day(1))
+    since = datetime.fromisoformat("2026-11-01T00:00Z")
+    partial = store(local, day(2, "partial"), modified_since=since, base=full.backup_id)
+    assert [codes(check) for check in verify(local, level)] == [[], []]
+    shutil.rmtree(Path(local.url.prefix) / full.path.folder)
+
+    check = only(local, level)
+
+    assert codes(check) == ["base-gone"]
+    found = local.find("xray", "acme", partial.backup_id)
+    (listed,) = local.backups()
+    for backup in (found, listed):
+        assert (backup.state, backup.verified) == ("damaged", False)
+        assert f"Its full {full.backup_id} is gone." in backup.verdict.flaws
 
 
 def test_two_files_that_were_swapped_are_found(local: Vault) -> None:
