@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +26,10 @@ def show_chain(vault: Vault, backup: Backup, *, as_json: bool) -> int:
     :raises ManifestError: when the base's manifest is damaged
     :raises VaultError: when the store does not answer
     """
-    from airflow_provider_xbackup.vault.choose import restore_set
+    from airflow_provider_xbackup.vault.choose import how_to_fetch, restore_set
 
     backups = restore_set(vault, backup)
-    fetch = _fetch_command(vault, backup)
+    fetch = how_to_fetch(vault.url, backup.path)
     if as_json:
         value = {
             "vault": str(vault.url),
@@ -47,12 +46,6 @@ def show_chain(vault: Vault, backup: Backup, *, as_json: bool) -> int:
             text.complain(" ".join((f"{each.location} is {word}.", *each.verdict.flaws)))
             code = errors.FINDING
     return code
-
-
-def _fetch_command(vault: Vault, backup: Backup) -> str:
-    path = backup.path
-    words = ["xbackup", "fetch", str(vault.url), path.backup_id, "DIR", "--chain"]
-    return shlex.join([*words, "--service", path.service, "--account", path.account])
 
 
 def _as_json(backup: Backup) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def _list_bots(args: argparse.Namespace) -> tuple[AccountBot, ...]:
     )
 
 
-def _write_json(vault: str, now: datetime, accounts: list[AccountStatus], findings: list[Finding]) -> None:
+def _write_json(vault: str, now: datetime, accounts: list[AccountStatus[Backup]], findings: list[Finding]) -> None:
     def of(backup: Backup | None) -> dict[str, Any] | None:
         if backup is None:
             return None
@@ -113,7 +113,7 @@ def _write_json(vault: str, now: datetime, accounts: list[AccountStatus], findin
     sys.stdout.write(json.dumps(value, indent=2) + "\n")
 
 
-def _write_table(accounts: list[AccountStatus], now: datetime) -> None:
+def _write_table(accounts: list[AccountStatus[Backup]], now: datetime) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")

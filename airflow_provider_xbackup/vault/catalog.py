@@ -94,6 +94,21 @@ class Backup:
         return layout.parse_backup_id(self.backup_id).instant
 
     @property
+    def base(self) -> str | None:
+        """The id of the full backup that it builds on, None where it stands alone."""
+        return self.manifest.base
+
+    @property
+    def stored_size(self) -> int:
+        """Bytes of all its files, as stored."""
+        return self.manifest.stored_size
+
+    @property
+    def flaws(self) -> tuple[str, ...]:
+        """What is wrong with it, in sentences; empty where nothing is."""
+        return self.verdict.flaws
+
+    @property
     def held(self) -> bool:
         """Whether a hold kept it from expiring when it was listed."""
         return layout.HOLD in (self.names or ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from airflow_provider_xbackup.vault import layout
 from airflow_provider_xbackup.vault.catalog import Backup
 from airflow_provider_xbackup.vault.errors import ManifestError, NoSuchBackupError
 from airflow_provider_xbackup.vault.layout import BackupPath
+from airflow_provider_xbackup.vault.url import VaultUrl
 from airflow_provider_xbackup.vault.vault import Vault
 
 #: How a backup can be named, for help and messages.
@@ -162,6 +164,12 @@ def restore_set(vault: Vault, backup: Backup) -> tuple[Backup, ...]:
             "the partial one holds changes only."
         )
     return (base, backup)
+
+
+def how_to_fetch(url: VaultUrl, path: BackupPath) -> str:
+    """Write the command that gets a backup, and the full one it builds on, into the folder ``DIR``."""
+    words = ["xbackup", "fetch", str(url), path.backup_id, "DIR", "--chain"]
+    return shlex.join([*words, "--service", path.service, "--account", path.account])
 
 
 def _one_account(vault: Vault, selector: Selector, service: str | None, account: str | None) -> tuple[str, str]:
