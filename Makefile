@@ -3,8 +3,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# In the order in which the table of docs/stores.md tells of them.
+STORE_TESTS := $(patsubst %,tests/stores/test_%.py,objects whole_vault disks refusals failing_servers \
+	versions_and_locks locks locked_flows s3_options connections policies lifecycle) tests/stores
+# Servers for tests, whose own dependencies are none of this package's.
+EMULATORS := .venv-emulators
 
-.PHONY: demo test test-live faults bench-catalog lint docs lock clean
+.PHONY: demo test test-live test-deployment test-stores test-matrix test-package dist audit licences faults fuzz simulator-page bench-catalog lint docs lock clean
 
 $(READY): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
@@ -15,18 +20,58 @@ $(READY): requirements/dev.txt pyproject.toml
 	@$(BIN)/uv pip install --quiet --no-deps --editable . --python $(BIN)/python
 	@touch $@
 
-demo: $(READY)  ## the main job from nothing: both example DAGs into ./demo-vault
-	@$(BIN)/python scripts/demo.py
+$(EMULATORS)/.ready: requirements/emulators.txt $(READY)
+	@echo "Installing emulators of object stores into $(EMULATORS) ..."
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(EMULATORS)
+	@$(BIN)/uv pip install --quiet --require-hashes --python $(EMULATORS) -r requirements/emulators.txt
+	@touch $@
 
-test: $(READY)  ## every test that needs no server of its own
+demo: $(READY)  ## the main job from nothing: both example DAGs into ./demo-vault
+	@$(BIN)/xbackup demo
+
+test: $(READY) $(EMULATORS)/.ready  ## every test whose servers are Python packages
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-stores: $(READY) $(EMULATORS)/.ready  ## every store that can be had here, and the table of docs/stores.md (about ten minutes)
+	@$(BIN)/uv pip install --quiet --require-hashes --python $(EMULATORS) -r requirements/stores.txt
+	@$(BIN)/python scripts/install_stores.py $(EMULATORS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'stores or not stores' $(STORE_TESTS) --outcome-table docs/results/stores.md
 
 test-live: $(READY)  ## the tests that kill and restart parts of a whole Airflow (about five minutes)
 	$(BIN)/python -m pytest -m live tests/live
 
-faults: $(READY)  ## every fault of docs/reliability.md, and what came of it
+test-deployment: $(READY)  ## Airflow as teams run it, broken on purpose, and the table of docs/deployment.md (about TODO minutes)
+	@scripts/system-packages.sh postgresql redis-server
+	@$(BIN)/uv pip install --quiet --require-hashes --python $(BIN)/python -r requirements/deployment.txt
+	$(BIN)/python -m pytest -m deployment tests/deployment --outcome-table docs/results/deployment.md
+
+test-matrix: $(READY)  ## the tests on every supported version, or in one cell: CELL=3.1.8-py3.12-lowest
+	$(BIN)/nox $(if $(CELL),--session 'suite($(CELL))')
+
+dist: $(READY)  ## the wheel and the source distribution in dist, checked
+	@rm -rf dist
+	$(BIN)/uv build --quiet --out-dir dist
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+
+test-package: $(READY)  ## the wheel in a clean environment, the source distribution in a clean folder
+	$(BIN)/python -m pytest -m package tests/packaging
+
+audit: $(READY)  ## known vulnerabilities of the locked dependencies
+	@$(BIN)/python scripts/audit.py
+
+licences: $(READY)  ## what the licences of the locked dependencies are, and whether each was decided about
+	@$(BIN)/pip-licenses --summary --order count
+
+faults: $(READY)  ## every fault of docs/reliability.md and what came of it, or those with WORDS="download stall"
 	@scripts/system-packages.sh age zstd awscli || echo "Some faults of restores cannot be tried without them."
-	@$(BIN)/python scripts/faults.py
+	@$(BIN)/python scripts/faults.py $(if $(WORDS),$(WORDS),--write)
+
+fuzz: $(READY)  ## 10,000 examples for every test that makes up its own inputs (about half an hour)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m property --hypothesis-profile=long
+
+simulator-page: $(READY)  ## docs/simulator.md, from the simulator's own models
+	@$(BIN)/python scripts/simulator_page.py
 
 bench-catalog: $(READY)  ## what commands take on vaults of up to 100,000 backups, as a table
 	@$(BIN)/python benchmarks/catalog.py
@@ -43,6 +88,9 @@ docs: $(READY)  ## the documentation as HTML in docs/_build
 lock: $(READY)  ## resolve the dependencies again and write requirements/*.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-annotate --python-version 3.11 --custom-compile-command "make lock" --output-file requirements/uv.txt requirements/uv.in
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-annotate --python-version 3.11 --custom-compile-command "make lock" --all-extras --group dev --constraint requirements/uv.txt --output-file requirements/dev.txt pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-annotate --python-version 3.11 --constraint requirements/dev.txt --custom-compile-command "make lock" --output-file requirements/deployment.txt requirements/deployment.in
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-annotate --python-version 3.11 --custom-compile-command "make lock" --output-file requirements/emulators.txt requirements/emulators.in
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-annotate --python-version 3.11 --custom-compile-command "make lock" --output-file requirements/stores.txt requirements/stores.in
 
 clean:
-	rm -rf $(VENV) docs/_build demo-vault demo-airflow .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(EMULATORS) .nox dist docs/_build demo-vault demo-airflow .pytest_cache .mypy_cache .ruff_cache

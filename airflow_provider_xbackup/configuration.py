@@ -6,8 +6,12 @@ import os
 from datetime import timedelta
 from pathlib import Path
 from tempfile import gettempdir
+from typing import TYPE_CHECKING
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from airflow_provider_xbackup.page.watched import WatchedVault
 
 _SECTION = "xbackup"
 _LONGEST = timedelta(days=31)
@@ -44,6 +48,26 @@ def spool_dir() -> Path:
 
     configured = conf.get(_SECTION, "spool_dir", fallback="")
     return Path(configured) if configured else Path(gettempdir()) / f"xbackup-spool-{os.getuid()}"
+
+
+def page_timeout() -> timedelta:
+    """Return how long the page waits for a vault: ``[xbackup] page_timeout``, by default ten seconds.
+
+    :raises InvalidArgumentError: when the option is no number of seconds
+    """
+    return _read_seconds("page_timeout", timedelta(seconds=10))
+
+
+def vaults() -> tuple[WatchedVault, ...]:
+    """Return the vaults that the page shows: ``[xbackup] vaults``, a JSON list.
+
+    :raises InvalidArgumentError: when it cannot be meant
+    """
+    from airflow.providers.common.compat.sdk import conf
+
+    from airflow_provider_xbackup.page.watched import read_vaults
+
+    return read_vaults(conf.get(_SECTION, "vaults", fallback=""))
 
 
 def _read_seconds(option: str, default: timedelta) -> timedelta:

@@ -66,6 +66,21 @@ def airflow_errors(about: str) -> Iterator[None]:
         raise _as_airflow_error(error, about).with_traceback(error.__traceback__) from None
 
 
+@contextlib.contextmanager
+def plain_errors() -> Iterator[None]:
+    """Raise Airflow's errors of this package as the plain ones that they tell of: the way back.
+
+    :raises BackupError: instead of any :class:`XBackupError`
+    """
+    try:
+        yield
+    except XBackupError as error:
+        plain = error.error or BackupError(str(error))
+    else:
+        return
+    raise plain
+
+
 def _as_airflow_error(error: BackupError, about: str) -> XBackupError:
     # Imported here, as DAG files import this module: only a failure pays for the services.
     from airflow_provider_xbackup.services.errors import CooldownError

@@ -103,6 +103,7 @@ def get_provider_info() -> dict[str, Any]:
                 "python-module": f"{_PACKAGE}.transfers.xenioo_to_object_storage",
             },
         ],
+        "plugins": [{"name": "xbackup", "plugin-class": f"{_PACKAGE}.plugins.page.XBackupPlugin"}],
         "asset-uris": [{"schemes": ["xbackup"], "handler": f"{_PACKAGE}.assets.check_uri"}],
         "connection-types": [
             {
@@ -164,6 +165,24 @@ def get_provider_info() -> dict[str, Any]:
                         "type": "float",
                         "example": None,
                         "default": "3600",
+                    },
+                    "vaults": {
+                        "description": "The vaults that the page in Airflow's UI shows: a JSON list of objects "
+                        "with name and url, and where wanted expected_accounts, rpo, verified_rpo, retention and "
+                        "grace.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": '[{"name": "main", "url": "s3://aws_default@backups/xbackup", '
+                        '"expected_accounts": ["xray/acme"], "rpo": "26h"}]',
+                        "default": "",
+                    },
+                    "page_timeout": {
+                        "description": "Seconds that the page waits for a vault before it says that there is no "
+                        "answer and shows the rest.",
+                        "version_added": "0.1.0",
+                        "type": "float",
+                        "example": None,
+                        "default": "10",
                     },
                 },
             }

@@ -12,10 +12,10 @@
     )
 
 Map whole groups, never three mapped operators: those would make every account wait for the slowest.
-``pool``, ``deferrable``, ``poke_interval`` and ``timeout`` are the same for all accounts: give them with
-``.partial()``. An argument that stands in one row stands in all of them, and an account has one row. Rows that
-come from a task (``expand_kwargs(rows())``) hold every argument that is neither given with ``.partial()`` nor one
-of these four; :func:`rows_for` completes them.
+``pool``, ``deferrable``, ``poke_interval``, ``timeout``, ``lock_for`` and ``lock_mode`` are the same for all
+accounts: give them with ``.partial()``. An argument that stands in one row stands in all of them, and an account
+has one row. Rows that come from a task (``expand_kwargs(rows())``) hold every argument that is neither given with
+``.partial()`` nor one of these; :func:`rows_for` completes them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 @task_group
-@with_defaults("pool", "deferrable", "poke_interval", "timeout")
+@with_defaults("pool", "deferrable", "poke_interval", "timeout", "lock_for", "lock_mode")
 @one_row_an_account("xray_conn_id")
 def xray_backup(
     vault: str | ObjectStoragePath,
@@ -57,6 +57,8 @@ def xray_backup(
     deferrable: bool | None = None,
     poke_interval: timedelta | float | None = None,
     timeout: timedelta | float | None = None,
+    lock_for: timedelta | str | None = None,
+    lock_mode: str = "governance",
 ) -> XrayToObjectStorageOperator:
     """Back up a tenant of Xray Cloud: ask for the backup, wait for it, store it.
 
@@ -76,6 +78,8 @@ def xray_backup(
     :param deferrable: whether the sensor waits in the triggerer; default Airflow's setting
     :param poke_interval: seconds between two questions of the sensor
     :param timeout: seconds after which the sensor gives up
+    :param lock_for: how long S3 is to lock the backup, for example ``90d``; None for no lock
+    :param lock_mode: ``governance``, or ``compliance``, which nobody can take back
     :return: the transfer, whose output says what was stored
     """
     create = XrayCreateBackupOperator(
@@ -85,6 +89,7 @@ def xray_backup(
         with_attachments=with_attachments,
         on_cooldown=on_cooldown,
         vault=vault,
+        lock_for=lock_for,
         account=account,
         xray_conn_id=xray_conn_id,
     )
@@ -101,6 +106,8 @@ def xray_backup(
         vault=vault,
         account=account,
         encrypt_to=encrypt_to,
+        lock_for=lock_for,
+        lock_mode=lock_mode,
         xray_conn_id=xray_conn_id,
         outlets=[_outlet("xray", account, xray_conn_id)],
         **_given(pool=pool),
@@ -108,7 +115,7 @@ def xray_backup(
 
 
 @task_group
-@with_defaults("pool")
+@with_defaults("pool", "lock_for", "lock_mode")
 @one_row_an_account("xenioo_conn_id")
 def xenioo_backup(
     vault: str | ObjectStoragePath,
@@ -117,6 +124,8 @@ def xenioo_backup(
     encrypt_to: str | Sequence[str] | None = None,
     xenioo_conn_id: str = XeniooHook.default_conn_name,
     pool: str | None = None,
+    lock_for: timedelta | str | None = None,
+    lock_mode: str = "governance",
 ) -> XeniooToObjectStorageOperator:
     """Back up a Xenioo bot. The transfer updates the asset of the account.
 
@@ -126,6 +135,8 @@ def xenioo_backup(
     :param encrypt_to: age public keys to encrypt to, or None
     :param xenioo_conn_id: the connection, of type ``xenioo``
     :param pool: the pool of the transfer
+    :param lock_for: how long S3 is to lock the backup, for example ``90d``; None for no lock
+    :param lock_mode: ``governance``, or ``compliance``, which nobody can take back
     :return: the transfer, whose output says what was stored
     """
     return XeniooToObjectStorageOperator(
@@ -134,6 +145,8 @@ def xenioo_backup(
         account=account,
         on_cooldown=on_cooldown,
         encrypt_to=encrypt_to,
+        lock_for=lock_for,
+        lock_mode=lock_mode,
         xenioo_conn_id=xenioo_conn_id,
         outlets=[_outlet("xenioo", account, xenioo_conn_id)],
         **_given(pool=pool),

@@ -29,7 +29,7 @@ copyright = f"2026, {author}"  # noqa: A001 - Sphinx's name for it
 version = release = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinxcontrib.mermaid"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "results"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 

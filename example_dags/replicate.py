@@ -9,13 +9,16 @@ every copy back, and then looks whether the second vault alone would do, as if t
 1. Set the Airflow Variables `xbackup_vault` and `xbackup_copy_vault`, for example
    `s3://my_aws_conn@my-bucket/backups` and `gs://my_gcp_conn@other-bucket/backups`. Give the copy credentials of
    its own.
-2. Name below the accounts that must be there.
+2. Say below what the second vault is to keep, and name the accounts that must be there.
 
 **Good to know**
 
 - Backups are copied as they lie: an encrypted one stays encrypted, and no key is needed.
 - A damaged original is never copied over a good copy. A damaged copy fails the task; `repair=True` writes it anew.
-- Expiring in the first vault does not remove a copy: give the second a retention DAG of its own.
+- Expiring in the first vault does not remove a copy: give the second a retention DAG of its own, with the policy
+  of this one. What that DAG lets expire is not copied again. Without `retention=` below all backups of the first
+  vault are copied, and those that the second has removed come back with every run.
+- A hold in the first vault holds the copy as well, and brings one back that has expired and is not removed yet.
 """
 
 from __future__ import annotations
@@ -27,8 +30,11 @@ from airflow.sdk import dag
 
 from airflow_provider_xbackup.operators.vault import ReplicateBackupsOperator
 from airflow_provider_xbackup.sensors.vault import BackupFreshnessSensor
+from airflow_provider_xbackup.vault import RetentionPolicy
 
 COPY = "{{ var.value.xbackup_copy_vault }}"
+# What the second vault keeps. It may keep other backups than the first, or for longer.
+POLICY = RetentionPolicy(keep_daily=14, keep_weekly=8, keep_monthly=12, keep_yearly=5)
 
 
 @dag(
@@ -42,7 +48,9 @@ COPY = "{{ var.value.xbackup_copy_vault }}"
 )
 def xbackup_replicate() -> None:
     """Copy, then look at the copy."""
-    copy = ReplicateBackupsOperator(task_id="copy", source="{{ var.value.xbackup_vault }}", target=COPY)
+    copy = ReplicateBackupsOperator(
+        task_id="copy", source="{{ var.value.xbackup_vault }}", target=COPY, retention=POLICY
+    )
     # A copy is verified by being read back, so a promise about verified backups can be kept here at once.
     fresh = BackupFreshnessSensor(
         task_id="fresh",

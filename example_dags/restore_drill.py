@@ -17,7 +17,9 @@ since no endpoint deletes bots.
 - The new bot's keys go into an Airflow Variable, one a run. The transfer reads its connection from there:
   `xenioo_conn_id="variable:…"`. They are in no XCom and no log.
 - A restore and a backup count once an hour for each bot. Met by that limit, a task waits without holding a worker.
-- A comparison that finds a difference fails its task and names the places, never the values.
+- The run fails when the drill does: when there is no restore or no backup of the new bot, and when the comparison
+  finds a difference. It names the places, never the values.
+- Which bot to remove is said in either case. That task is a teardown: it always runs, and does not decide the run.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from typing import Any
 
 import pendulum
 from airflow.providers.standard.operators.hitl import ApprovalOperator
-from airflow.sdk import dag, task
+from airflow.sdk import dag, teardown
 
 from airflow_provider_xbackup.operators.xenioo import XeniooCompareBackupsOperator, XeniooRestoreBotOperator
 from airflow_provider_xbackup.transfers.xenioo_to_object_storage import XeniooToObjectStorageOperator
@@ -70,10 +72,12 @@ def restore_drill() -> None:
     )
     compare = XeniooCompareBackupsOperator(task_id="compare", original=restore.output, copy=back_up.output)
 
-    @task(trigger_rule="all_done")
+    # A teardown without a setup: as a setup, the restore would run again, and make another bot, whenever one of
+    # the other tasks is cleared.
+    @teardown
     def say_what_to_remove(restored: dict[str, Any] | None) -> str:
         if not restored:
-            return "No bot was made: there is nothing to remove."
+            return "No new bot is known of. If the restore failed, its log says whether one was made all the same."
         bot = restored["bot"] or "that was made last"
         said = f"Remove the bot {bot} in the product, and then the Variable {restored['keys_variable']}."
         logging.getLogger(__name__).warning(said)

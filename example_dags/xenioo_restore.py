@@ -21,6 +21,7 @@ The keys of the new bot are in the Variable that you named, as a connection. Imp
 
 **Good to know**
 
+- The question tells the state of the backup. A suspect one is restored only where its whole id was given.
 - A bot can be restored once an hour. Met by that limit, the task waits without holding a worker.
 - A restore whose answer was lost is never repeated by itself: it could make a second bot. The task says what now.
 - No endpoint deletes bots. Remove one that is not wanted in the product.
@@ -38,6 +39,8 @@ from airflow_provider_xbackup.operators.vault import HoldBackupOperator
 from airflow_provider_xbackup.operators.xenioo import XeniooRestoreBotOperator
 
 CHOSEN = "{{ ti.xcom_pull(task_ids='choose')['backup_id'] }}"
+STATE = "{{ ti.xcom_pull(task_ids='choose')['state'] }}"
+FLAWS = "{{ ti.xcom_pull(task_ids='choose')['flaws'] | join(' ') }}"
 
 
 @dag(
@@ -68,12 +71,14 @@ def xenioo_restore() -> None:
     approve = ApprovalOperator(
         task_id="approve",
         subject="Make a new bot of {{ params.account }}?",
-        body=f"Of the backup `{CHOSEN}`. The old bot stays as it is.",
+        body=f"Of the backup `{CHOSEN}`, state **{STATE}**. {FLAWS} The old bot stays as it is.",
     )
     restore = XeniooRestoreBotOperator(
         task_id="restore",
         vault="{{ var.value.xbackup_vault }}",
-        backup_id=CHOSEN,
+        # All that the hold returned, not the id alone: a suspect that `latest` came upon is refused, and restored
+        # only where somebody asked for it by its id.
+        backup_id=choose.output,
         account="{{ params.account }}",
         keys_variable="{{ params.variable }}",
         xenioo_conn_id="{{ params.connection }}",

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import hypothesis
+import pytest
 
 pytest_plugins = ["outcome_table"]
 
@@ -40,7 +41,14 @@ atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# The long profile is for hunting: pytest --hypothesis-profile=long
+# The long profile is for hunting: make fuzz
 hypothesis.settings.register_profile("default", max_examples=200, deadline=None)
 hypothesis.settings.register_profile("long", max_examples=10_000, deadline=None)
 hypothesis.settings.load_profile("default")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that make up their own inputs, for ``make fuzz``."""
+    for item in items:
+        if hypothesis.is_hypothesis_test(getattr(item, "obj", None)):
+            item.add_marker("property")

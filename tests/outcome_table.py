@@ -7,9 +7,10 @@ A test says which row it belongs to and which column, with marks on itself or on
     def test_what_exists_is_not_created_again(store): ...
 
 All tests of a row and a column make one cell: ``failed`` when one of them did, else ``passed`` when one of them
-did, else ``n/a``. Why something was skipped becomes a footnote. ``pytest --outcome-table FILE`` writes the table,
-rows and columns in the order of the tests. What a reader has to know besides, such as versions, a test tells to
-the fixture ``outcome_fact``; what it counted, in a column of its own before the others, to ``outcome_figure``.
+did, else ``n/a``. Why something was skipped becomes a footnote, and so does what a test tells to the fixture
+``outcome_note``. What a reader has to know of the whole run, such as versions, a test tells to ``outcome_fact``;
+what it counted, for a column of its own before the others, to ``outcome_figure``.
+``pytest --outcome-table FILE`` writes the table, rows and columns in the order of the tests.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from typing import Any
 
 import pytest
 
-_CELL, _FACT, _FIGURE = "outcome-cell", "outcome-fact", "outcome-figure"
+_CELL, _FACT, _FIGURE, _NOTE = "outcome-cell", "outcome-fact", "outcome-figure", "outcome-note"
+_LEGEND = "`n/a`: does not apply, see the footnote. `-`: no test tries it."
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -61,23 +63,30 @@ def outcome_figure(record_property: Callable[[str, object], None]) -> Callable[[
     return lambda column, text: record_property(_FIGURE, [column, text])
 
 
+@pytest.fixture
+def outcome_note(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Tell what a reader has to know of the test's cell."""
+    return lambda text: record_property(_NOTE, text)
+
+
 @dataclass
 class Cell:
     """What the tests of a row and a column did.
 
     :param outcomes: ``passed``, ``failed`` and ``skipped``, as far as they came
-    :param reasons: why tests were skipped
+    :param notes: why tests were skipped, and what they told
     """
 
     outcomes: set[str] = field(default_factory=set)
-    reasons: dict[str, None] = field(default_factory=dict)
+    notes: dict[str, None] = field(default_factory=dict)
 
-    def add(self, report: pytest.TestReport) -> None:
+    def add(self, report: pytest.TestReport, notes: list[str]) -> None:
+        self.notes.update(dict.fromkeys(notes))
         if report.failed:
             self.outcomes.add("failed")
         elif report.skipped:
             self.outcomes.add("skipped")
-            self.reasons[_reason(report)] = None
+            self.notes[_reason(report)] = None
         elif report.when == "call":
             self.outcomes.add("passed")
 
@@ -111,7 +120,7 @@ class OutcomeTable:
         self._facts.update(dict(told.get(_FACT, ())))
         for row, column, row_rank, column_rank in told.get(_CELL, ()):
             self._rows[row], self._columns[column] = row_rank, column_rank
-            self._cells.setdefault((row, column), Cell()).add(report)
+            self._cells.setdefault((row, column), Cell()).add(report, told.get(_NOTE, []))
             self._tests.add(report.nodeid)
             for name, text in told.get(_FIGURE, ()):
                 self._figures.setdefault(name, {})[row] = text
@@ -130,20 +139,21 @@ class OutcomeTable:
         versions = {"Python": platform.python_version(), **dict(sorted(self._facts.items()))}
         yield "<!-- Written by the tests with --outcome-table, not by hand. -->"
         yield f"{len(self._tests)} tests on {day}: {', '.join(' '.join(fact) for fact in versions.items())}."
+        yield _LEGEND
         yield ""
         yield _line("", *self._figures, *columns)
         yield _line("---", *("---" for _ in (*self._figures, *columns)))
         notes: dict[str, int] = {}
         for row in sorted(self._rows, key=self._rows.__getitem__):
-            figures = (counted.get(row, "") for counted in self._figures.values())
+            figures = (counted.get(row, "-") for counted in self._figures.values())
             yield _line(row, *figures, *(self._word(row, column, notes) for column in columns))
         yield ""
         yield from (f"[^{self._label(number)}]: {reason}" for reason, number in notes.items())
 
     def _word(self, row: str, column: str, notes: dict[str, int]) -> str:
         cell = self._cells.get((row, column), Cell())
-        marks = (f"[^{self._label(notes.setdefault(reason, len(notes) + 1))}]" for reason in cell.reasons)
-        return " ".join((cell.word, *marks)) or "not tried"
+        marks = (f"[^{self._label(notes.setdefault(reason, len(notes) + 1))}]" for reason in cell.notes)
+        return " ".join((cell.word, *marks)) or "-"
 
     def _label(self, number: int) -> str:
         return f"{self._file.stem}-{number}"

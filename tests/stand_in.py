@@ -43,6 +43,9 @@ class StateStore:
     def set(self, key: str, value: Any) -> None:
         self.values[key] = json.dumps(value)
 
+    def delete(self, key: str) -> None:
+        self.values.pop(key, None)
+
 
 def make_context(store: StateStore | None = None, **ti: Any) -> dict[str, Any]:
     """The context of one try of a task; without a store, that of an Airflow before 3.3."""
@@ -56,20 +59,23 @@ def make_context(store: StateStore | None = None, **ti: Any) -> dict[str, Any]:
 class Naps:
     """Sleeps that take no time, and a clock that believes in them."""
 
-    slept: float = 0.0
+    pauses: list[float] = field(default_factory=list)
     wake: Callable[[], None] = lambda: None
 
+    @property
+    def slept(self) -> float:
+        return sum(self.pauses)
+
     def sleep(self, seconds: float) -> None:
-        self.slept += seconds
+        self.pauses.append(seconds)
         self.wake()
 
     def monotonic(self) -> float:
         return time.monotonic() + self.slept
 
 
-@pytest.fixture(autouse=True)
-def naps(monkeypatch: pytest.MonkeyPatch) -> Naps:
-    """Let the waits between retries pass at once; ``naps.wake`` is called in each of them."""
+def quick_naps(monkeypatch: pytest.MonkeyPatch) -> Naps:
+    """Let the waits between retries pass at once."""
     import tenacity
     from tenacity.wait import wait_none
 
@@ -79,6 +85,12 @@ def naps(monkeypatch: pytest.MonkeyPatch) -> Naps:
     monkeypatch.setattr(tenacity, "time", quick)
     monkeypatch.setattr("airflow_provider_xbackup.http.retry._backoff", wait_none())
     return naps
+
+
+@pytest.fixture(autouse=True)
+def naps(monkeypatch: pytest.MonkeyPatch) -> Naps:
+    """Let the waits between retries pass at once; ``naps.wake`` is called in each of them."""
+    return quick_naps(monkeypatch)
 
 
 @pytest.fixture
@@ -174,6 +186,18 @@ def served(sim: Simulator) -> Callable[..., bytes]:
         return answer.content
 
     return served
+
+
+def load_dags(folder: Path) -> dict[str, Any]:
+    """Parse a folder as Airflow would; every file in it must be importable."""
+    try:
+        from airflow.dag_processing.dagbag import DagBag
+    except ImportError:  # Airflow 3.1
+        from airflow.models.dagbag import DagBag
+
+    bag = DagBag(dag_folder=folder, bundle_path=folder)
+    assert not bag.import_errors
+    return dict(bag.dags)
 
 
 def objects(vault: Vault) -> list[Path]:

@@ -11,8 +11,7 @@ from pathlib import Path
 
 from airflow_provider_xbackup.vault import Vault
 
-ROOT = Path(__file__).resolve().parents[1]
-COMMAND = [sys.executable, str(ROOT / "scripts" / "demo.py")]
+COMMAND = [sys.executable, "-m", "airflow_provider_xbackup.cli.main", "demo"]
 
 
 def test_the_demo_stores_a_tenant_with_attachments_and_three_bots(tmp_path: Path):
@@ -37,8 +36,7 @@ def test_an_interrupted_demo_leaves_nothing_running(tmp_path: Path):
         os.killpg(demo.pid, signal.SIGINT)
         said, _ = demo.communicate()
 
-    assert demo.returncode == 130
-    assert "nothing is left running" in said
+    assert demo.returncode == 130, said
     assert not processes_of_session(demo.pid)
 
 

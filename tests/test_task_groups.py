@@ -7,6 +7,7 @@ import pytest
 from airflow.sdk import DAG, Asset, AssetAlias, task
 
 from airflow_provider_xbackup.exceptions import XBackupFailError
+from airflow_provider_xbackup.operators.xray import XrayCreateBackupOperator
 from airflow_provider_xbackup.task_groups import rows_for, xenioo_backup, xray_backup
 from airflow_provider_xbackup.tasks.arguments import is_literal
 
@@ -307,6 +308,51 @@ def test_rows_that_are_not_known_to_be_of_one_account_pass(dag: DAG, rows: Any):
 def test_one_account_may_be_a_tenant_and_a_bot(dag: DAG):
     xray_backup.partial(vault=VAULT).expand_kwargs([{"account": "acme"}])
     xenioo_backup.partial(vault=VAULT).expand_kwargs([{"account": "acme"}])
+
+
+LOCKING = "s3://backups@acme-backups/vault"
+
+
+def test_a_lock_reaches_the_task_that_stores_and_the_one_that_asks(dag: DAG):
+    xray_backup(vault=LOCKING, lock_for="90d", lock_mode="compliance")
+    xenioo_backup(vault=LOCKING, lock_for="{{ var.value.lock }}")
+
+    assert dag.get_task("xray_backup.create").lock_for == "90d"
+    assert dag.get_task("xray_backup.store").lock_for == "90d"
+    assert dag.get_task("xray_backup.store").lock_mode == "compliance"
+    assert dag.get_task("xenioo_backup.store").lock_for == "{{ var.value.lock }}"
+
+
+def test_a_lock_of_mapped_flows_is_given_with_partial_and_may_be_a_template(dag: DAG):
+    rows = [{"account": "a", "xenioo_conn_id": "a"}, {"account": "b", "xenioo_conn_id": "b"}]
+    xenioo_backup.partial(vault=LOCKING, lock_for="{{ var.value.lock }}").expand_kwargs(rows)
+
+    assert dag.get_task("xenioo_backup.store").lock_for == "{{ var.value.lock }}"
+    with pytest.raises(ValueError, match=r"\.partial\(lock_for="):
+        xenioo_backup.override(group_id="other").partial(vault=LOCKING).expand_kwargs(
+            [row | {"lock_for": "90d"} for row in rows]
+        )
+
+
+@pytest.mark.parametrize("flow", [xray_backup, xenioo_backup])
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        pytest.param({"vault": VAULT, "lock_for": "90d"}, "only buckets on S3", id="a vault that locks nothing"),
+        pytest.param({"vault": LOCKING, "lock_for": "90"}, "is no duration", id="no duration"),
+        pytest.param({"vault": LOCKING, "lock_mode": "hard"}, "'governance' or 'compliance'", id="no mode"),
+    ],
+)
+def test_a_lock_that_cannot_be_is_refused_when_the_dag_is_parsed(
+    dag: DAG, flow: Any, arguments: dict[str, Any], says: str
+):
+    with pytest.raises(XBackupFailError, match=says):
+        flow(**arguments)
+
+
+def test_a_lock_is_looked_at_beforehand_only_where_the_vault_is_known(dag: DAG):
+    with pytest.raises(XBackupFailError, match="vault must say what will be locked"):
+        XrayCreateBackupOperator(task_id="create", lock_for="90d")
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -27,40 +26,34 @@ def show_chain(vault: Vault, backup: Backup, *, as_json: bool) -> int:
     :raises ManifestError: when the base's manifest is damaged
     :raises VaultError: when the store does not answer
     """
-    from airflow_provider_xbackup.vault.checks import is_verified
-    from airflow_provider_xbackup.vault.choose import restore_set
+    from airflow_provider_xbackup.vault.choose import how_to_fetch, restore_set
 
-    backups = [(each, is_verified(vault.store, each)) for each in restore_set(vault, backup)]
-    fetch = _fetch_command(vault, backup)
+    backups = restore_set(vault, backup)
+    fetch = how_to_fetch(vault.url, backup.path)
     if as_json:
         value = {
             "vault": str(vault.url),
-            "backups": [_as_json(each, verified=verified) for each, verified in backups],
+            "backups": [_as_json(each) for each in backups],
             "fetch": fetch,
         }
         sys.stdout.write(json.dumps(value, indent=2) + "\n")
     else:
         _write_table(backups, fetch)
     code = errors.FINE
-    for each, _ in backups:
+    for each in backups:
         if not each.reliable:
-            text.complain(f"{each.location} is {'of the future' if each.in_future else each.state}.")
+            word = "of the future" if each.in_future else each.state
+            text.complain(" ".join((f"{each.location} is {word}.", *each.verdict.flaws)))
             code = errors.FINDING
     return code
 
 
-def _fetch_command(vault: Vault, backup: Backup) -> str:
-    path = backup.path
-    words = ["xbackup", "fetch", str(vault.url), path.backup_id, "DIR", "--chain"]
-    return shlex.join([*words, "--service", path.service, "--account", path.account])
-
-
-def _as_json(backup: Backup, *, verified: bool) -> dict[str, Any]:
+def _as_json(backup: Backup) -> dict[str, Any]:
     return {
         "backup_id": backup.backup_id,
         "kind": backup.manifest.kind,
         "state": backup.state,
-        "verified": verified,
+        "verified": backup.verified,
         "requested_at": backup.manifest.to_dict()["requested_at"],
         "url": backup.location,
         "files": [
@@ -70,7 +63,7 @@ def _as_json(backup: Backup, *, verified: bool) -> dict[str, Any]:
     }
 
 
-def _write_table(backups: Sequence[tuple[Backup, bool]], fetch: str) -> None:
+def _write_table(backups: Sequence[Backup], fetch: str) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
@@ -79,8 +72,9 @@ def _write_table(backups: Sequence[tuple[Backup, bool]], fetch: str) -> None:
     table.add_column("Verified", no_wrap=True)
     table.add_column("File", overflow="fold")
     table.add_column("Size", no_wrap=True, justify="right")
-    for backup, verified in backups:
-        first = (text.cell(backup.backup_id), text.state(backup.state), text.cell("yes" if verified else "no"))
+    for backup in backups:
+        verified = "yes" if backup.verified else "no"
+        first = (text.cell(backup.backup_id), text.state(backup.state), text.cell(verified))
         for artifact in backup.manifest.artifacts:
             table.add_row(*first, text.cell(artifact.name), text.cell(text.size(artifact.size)))
             first = (text.cell(""), text.cell(""), text.cell(""))

@@ -99,15 +99,9 @@ def _entities(
 
 
 def _write_json(old: Backup, new: Backup, differences: Differences) -> None:
-    """Write the changes as they are read: there may be very many."""
     kinds = {kind: counts._asdict() for kind, counts in differences.counts().items()}
-    head = json.dumps({"a": old.backup_id, "b": new.backup_id, "kinds": kinds})
-    sys.stdout.write(head[:-1] + ', "changes": [')
-    separator = "\n"
-    for change in differences.changes():
-        sys.stdout.write(separator + json.dumps(change._asdict()))
-        separator = ",\n"
-    sys.stdout.write("]}\n")
+    head = {"a": old.backup_id, "b": new.backup_id, "kinds": kinds}
+    text.write_object(head, "changes", (change._asdict() for change in differences.changes()))
 
 
 def _write_table(differences: Differences, *, everything: bool) -> None:

@@ -1,11 +1,13 @@
 """Look into a backup of Xray, and bring tests out of it.
 
-Xray has no restore. Without more, tell how many entities each project has. With --kind, --search or --test, show
-those: a line for each entity, or with --test the whole test. With --export, write the tests chosen by --project,
---search and --test to FILE in the form that Xray's bulk import takes. A partial backup is laid over the full one
-that it builds on. With --json an object a line: project, kind and count; or project, kind, id and entity, as it
-stands in the backup; with --search also matches (path, excerpt), with --test also attachments (id, filename,
-present).
+Xray has no restore. Without more, tell how many entities each project has. With --kind, --search, --test or
+--tests-from, show those: a line for each entity, or with the last two whole tests. With --export, write the tests
+chosen by --project, --search, --test and --tests-from to FILE in the form that Xray's bulk import takes. A partial
+backup is laid over the full one that it builds on. With --json JSON Lines, an object a line: project, kind and
+count; or project, kind, id and entity, as it stands in the backup; with --search also matches (path, excerpt),
+with --test also attachments (id, filename, present). With --export one object: files (path, tests), tests and
+left_out (what, tests); with --attachments also attachments (their paths), missing (ids) and ambiguous (id,
+entries).
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from airflow_provider_xbackup.contents.elements import Element
     from airflow_provider_xbackup.contents.entities import EntityFile
     from airflow_provider_xbackup.contents.search import Match
-    from airflow_provider_xbackup.vault.export import ExportedTests
+    from airflow_provider_xbackup.vault.export import ExportedAttachments, ExportedTests
     from airflow_provider_xbackup.vault.inside import Inside
 
 NAME = "explore"
@@ -38,12 +40,7 @@ _TITLES = ("summary", "name", "path", "key")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    vaults.add_vault(parser)
-    parser.add_argument(
-        "backup_id",
-        metavar="BACKUP_ID",
-        help="a backup id or its beginning, latest, latest-verified, 'as-of INSTANT'",
-    )
+    vaults.add_backup(parser)
     parser.add_argument(
         "--project", action="append", metavar="ID", help="only this Jira project id; may be repeated"
     )
@@ -52,6 +49,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--search", metavar="TEXT", help="list the entities that hold this text, in any case")
     parser.add_argument("--test", action="append", metavar="ID", help="show this test; may be repeated")
+    parser.add_argument(
+        "--tests-from",
+        dest="test",
+        action="extend",
+        type=_ids,
+        metavar="LIST",
+        help="as --test with every id that stands in this file, one a line; - for the standard input",
+    )
     parser.add_argument(
         "--export", metavar="FILE", help="write the tests for POST /api/v2/import/test/bulk, 1,000 to a file"
     )
@@ -63,8 +68,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--alone", action="store_true", help="look at a partial backup without the full one below")
     keys.add_identity(parser)
-    vaults.add_filters(parser)
-    parser.add_argument("--json", action="store_true", help="write a JSON object a line")
+    parser.add_argument(
+        "--json", action="store_true", help="write JSON Lines, an object a line; with --export one object"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -77,17 +83,21 @@ def run(args: argparse.Namespace) -> int:
     exports = args.export is not None or args.attachments is not None
     if args.project_key is not None and args.export is None:
         raise InvalidArgumentError("--project-key says where --export puts tests; there is no --export.")
-    if (exports or args.test) and args.kind and args.kind.lower() != "tests":
+    if (exports or args.test is not None) and args.kind and args.kind.lower() != "tests":
         raise InvalidArgumentError(f"--test, --export and --attachments are about tests, not about {args.kind!r}.")
     if args.search is not None and not args.search.strip():
         raise InvalidArgumentError("--search takes a text that is not empty.")
+    if args.test == []:
+        text.complain("--tests-from names no test.")
     identities = keys.read_identities(args)
     vault = vaults.open_vault(args)
-    inside = Inside(vault, choose(vault, selector, args.service, args.account), identities, alone=args.alone)
+    # Only backups of Xray can be looked into; of an id that is a bot's, Inside says so.
+    service = args.service or ("xray" if selector.backup_id is None else None)
+    inside = Inside(vault, choose(vault, selector, service, args.account), identities, alone=args.alone)
     _tell_of_layers(inside)
     if exports:
         return _export(inside, args)
-    if args.test:
+    if args.test is not None:
         return _show(inside, args)
     if args.kind or args.search is not None:
         return _list(inside, args)
@@ -95,6 +105,19 @@ def run(args: argparse.Namespace) -> int:
 
 
 # -- choosing ------------------------------------------------------------------------------------------------
+
+
+def _ids(name: str) -> list[str]:
+    """Read ids from a file, one a line; for argparse's ``type``.
+
+    A list of ids can be longer than a command line may be.
+    """
+    try:
+        lines = sys.stdin.read() if name == "-" else Path(name).read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "no UTF-8"
+        raise argparse.ArgumentTypeError(f"{name!r} cannot be read: {reason}") from None
+    return lines.split()
 
 
 def _want(args: argparse.Namespace, kind: str | None) -> Callable[[EntityFile], bool]:
@@ -258,7 +281,7 @@ def _export(inside: Inside, args: argparse.Namespace) -> int:
     from airflow_provider_xbackup.vault.export import attachments_named, export_attachments, export_tests
 
     found: set[str] = set()
-    code = errors.FINE
+    exported, placed = None, None
     if args.export is not None:
         exported = export_tests(
             inside,
@@ -267,29 +290,67 @@ def _export(inside: Inside, args: argparse.Namespace) -> int:
             want=_want(args, None),
             project_key=args.project_key,
         )
-        _tell_of_export(exported)
         named = exported.attachments
-        code = errors.FINE if exported.count else errors.FINDING
     else:
         named = attachments_named(_tests(inside, args, found))
-    code = max(code, _ended(inside), _tell_of_missing(args, found))
+    ended = max(_ended(inside), _tell_of_missing(args, found))
     if args.attachments is not None:
         placed = export_attachments(inside, named, Path(args.attachments))
-        print(text.safe(f"{text.count(len(placed.files), 'attachment')} in {args.attachments}"))
-        for attachment in placed.missing:
-            text.complain(f"The attachment {attachment} is not in the backup.")
-            code = errors.FINDING
-    return code
+    if args.json:
+        _write(_export_as_json(exported, placed))
+    else:
+        if exported is not None and exported.count:
+            _tell_of_export(exported)
+        if placed is not None:
+            print(text.safe(f"{text.count(len(placed.files), 'attachment')} in {args.attachments}"))
+    return max(ended, _complain_of_export(exported, placed))
+
+
+def _complain_of_export(exported: ExportedTests | None, placed: ExportedAttachments | None) -> int:
+    """Say what was to be written and was not."""
+    complaints = []
+    if exported is not None and not exported.count:
+        complaints.append("No test was found; nothing was written.")
+    if placed is not None:
+        complaints += (f"The attachment {each} is not in the backup." for each in placed.missing)
+        complaints += (
+            f"Several files of the backup are the attachment {each}: {', '.join(entries)}. Which one is meant "
+            "cannot be told, so none was written; 'xbackup fetch' gets the zip with all of them."
+            for each, entries in placed.ambiguous.items()
+        )
+    for complaint in complaints:
+        text.complain(complaint)
+    return errors.FINDING if complaints else errors.FINE
+
+
+def _files_of(exported: ExportedTests) -> Iterator[tuple[Path, int]]:
+    """Tell how many tests each file holds."""
+    from airflow_provider_xbackup.contents.bulkimport import MOST_TESTS
+
+    for number, file in enumerate(exported.files):
+        yield file, min(MOST_TESTS, exported.count - number * MOST_TESTS)
+
+
+def _export_as_json(exported: ExportedTests | None, placed: ExportedAttachments | None) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    if exported is not None:
+        value |= {
+            "files": [{"path": str(file), "tests": number} for file, number in _files_of(exported)],
+            "tests": exported.count,
+            "left_out": [{"what": what, "tests": count} for what, count in sorted(exported.left_out.items())],
+        }
+    if placed is not None:
+        value |= {
+            "attachments": [str(file) for file in placed.files],
+            "missing": list(placed.missing),
+            "ambiguous": [{"id": each, "entries": entries} for each, entries in placed.ambiguous.items()],
+        }
+    return value
 
 
 def _tell_of_export(exported: ExportedTests) -> None:
-    from airflow_provider_xbackup.contents.bulkimport import MOST_TESTS
-
-    if not exported.count:
-        text.complain("No test was found; nothing was written.")
-        return
-    for number, file in enumerate(exported.files):
-        print(text.safe(f"{file}  {text.count(min(MOST_TESTS, exported.count - number * MOST_TESTS), 'test')}"))
+    for file, number in _files_of(exported):
+        print(text.safe(f"{file}  {text.count(number, 'test')}"))
     print("Send each file with POST /api/v2/import/test/bulk, one after the other: the tests get new ids.")
     for what, count in sorted(exported.left_out.items()):
         print(text.safe(f"Not in it, of {text.count(count, 'test')}: {what}."))
@@ -300,8 +361,9 @@ def _tell_of_export(exported: ExportedTests) -> None:
 
 def _tell_of_layers(inside: Inside) -> None:
     backup = inside.backup
-    if backup.state in ("suspect", "incomplete"):
-        text.complain(f"This backup is {backup.state}. {' '.join(backup.manifest.condition.reasons)}")
+    for layer in inside.layers:
+        if layer.state in ("suspect", "damaged", "incomplete"):
+            text.complain(" ".join((f"The backup {layer.backup_id} is {layer.state}.", *layer.verdict.flaws)))
     if len(inside.layers) > 1:
         text.complain(
             f"The partial backup {backup.backup_id} is laid over {inside.layers[1].backup_id}: what was deleted "

@@ -27,18 +27,12 @@ HELP = "get the files of a backup"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    vaults.add_vault(parser)
-    parser.add_argument(
-        "backup_id",
-        metavar="BACKUP_ID",
-        help="a backup id or its beginning, latest, latest-verified, 'as-of INSTANT'",
-    )
+    vaults.add_backup(parser)
     parser.add_argument("directory", metavar="DIR", help="where the folder of the backup is to be")
     parser.add_argument(
         "--chain", action="store_true", help="of a partial backup, get the full one it builds on too"
     )
     keys.add_identity(parser)
-    vaults.add_filters(parser)
     parser.add_argument("--json", action="store_true", help="write an array of JSON objects")
 
 
@@ -82,8 +76,8 @@ def _write_lines(found: Sequence[Fetched]) -> None:
         manifest = each.backup.manifest
         for file in each.files:
             print(text.safe(f"{file.path}  {text.size(file.size)}"))
-        if each.backup.state in ("suspect", "incomplete"):
-            print(text.safe(f"This backup is {each.backup.state}. {' '.join(manifest.condition.reasons)}"))
+        if each.backup.state in ("suspect", "damaged", "incomplete"):
+            print(text.safe(" ".join((f"This backup is {each.backup.state}.", *each.backup.verdict.flaws))))
         if manifest.kind == "partial" and len(found) == 1:
             what = f"builds on {manifest.base}: --chain gets both" if manifest.base else "holds changes only"
             print(text.safe(f"This backup is partial and {what}."))

@@ -1,16 +1,14 @@
 """List the backups of a vault, newest first.
 
-With --json, an array of objects with the keys service, account, backup_id, kind, state (ok, suspect,
-accepted, incomplete, held, expired), held, in_future, base, requested_at, completed_at, size, stored_size,
-entities and url; with --checks also verified. Findings, such as damaged manifests, go to stderr and make the
-exit code 1.
+With --json, an array of objects with the keys service, account, backup_id, kind, state (ok, suspect, accepted,
+damaged, incomplete, held, expired), flaws (what is wrong, in sentences), held, in_future, base, requested_at,
+completed_at, size, stored_size, entities and url; with --checks also verified. Findings, such as damaged
+manifests, go to stderr and make the exit code 1.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_xbackup.cli import text, vaults
@@ -20,22 +18,17 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
-    from airflow_provider_xbackup.vault.catalog import Backup, Catalog
-    from airflow_provider_xbackup.vault.vault import Vault
+    from airflow_provider_xbackup.vault.catalog import Backup
 
 NAME = "list"
 HELP = "list the backups of a vault"
-
-_READERS = 16
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     vaults.add_vault(parser)
     vaults.add_filters(parser)
-    parser.add_argument(
-        "--checks", action="store_true", help="tell which are verified; asks the store about every backup again"
-    )
+    parser.add_argument("--checks", action="store_true", help="tell which are verified")
     parser.add_argument("--json", action="store_true", help="write an array of JSON objects")
 
 
@@ -43,20 +36,15 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     vault = vaults.open_vault(args)
     catalog = vault.backups(args.service, args.account)
-    backups = _with_checks(vault, catalog) if args.checks else ((backup, None) for backup in catalog)
     if args.json:
-        _write_json(backups)
+        text.write_array(as_json(backup) | _checked(backup, args) for backup in catalog)
     else:
-        _write_table(backups, str(vault.url), checks=args.checks)
+        _write_table(catalog, str(vault.url), checks=args.checks)
     return vaults.report(catalog.findings)
 
 
-def _with_checks(vault: Vault, catalog: Catalog) -> Iterator[tuple[Backup, bool | None]]:
-    """Tell of every backup whether it is verified."""
-    from airflow_provider_xbackup.vault.ahead import read_ahead
-    from airflow_provider_xbackup.vault.checks import is_verified
-
-    return read_ahead(lambda backup: is_verified(vault.store, backup), catalog, _READERS)
+def _checked(backup: Backup, args: argparse.Namespace) -> dict[str, Any]:
+    return {"verified": backup.verified} if args.checks else {}
 
 
 def as_json(backup: Backup) -> dict[str, Any]:
@@ -69,6 +57,7 @@ def as_json(backup: Backup) -> dict[str, Any]:
         "backup_id": backup.backup_id,
         "kind": manifest["kind"],
         "state": backup.state,
+        "flaws": list(backup.verdict.flaws),
         "held": backup.held,
         "in_future": backup.in_future,
         "base": manifest["base"],
@@ -81,17 +70,7 @@ def as_json(backup: Backup) -> dict[str, Any]:
     }
 
 
-def _write_json(backups: Iterable[tuple[Backup, bool | None]]) -> None:
-    """Write one object a line, as they are read: a vault may hold very many."""
-    separator = "[\n"
-    for backup, verified in backups:
-        value = as_json(backup) if verified is None else as_json(backup) | {"verified": verified}
-        sys.stdout.write(separator + json.dumps(value))
-        separator = ",\n"
-    sys.stdout.write("[]\n" if separator == "[\n" else "\n]\n")
-
-
-def _write_table(backups: Iterable[tuple[Backup, bool | None]], url: str, *, checks: bool) -> None:
+def _write_table(backups: Iterable[Backup], url: str, *, checks: bool) -> None:
     from rich.table import Column
 
     columns = [
@@ -106,7 +85,7 @@ def _write_table(backups: Iterable[tuple[Backup, bool | None]], url: str, *, che
 
     def rows() -> Iterator[tuple[Text, ...]]:
         nonlocal number, total
-        for backup, verified in backups:
+        for backup in backups:
             number += 1
             total += backup.manifest.stored_size
             yield (
@@ -115,7 +94,7 @@ def _write_table(backups: Iterable[tuple[Backup, bool | None]], url: str, *, che
                 text.cell(text.age(backup.instant)),
                 text.cell(text.size(backup.manifest.stored_size)),
                 text.state(backup.state),
-                *([text.cell("yes" if verified else "no")] if checks else ()),
+                *([text.cell("yes" if backup.verified else "no")] if checks else ()),
             )
 
     text.print_table(columns, rows())

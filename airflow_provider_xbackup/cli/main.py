@@ -14,8 +14,11 @@ from collections.abc import Sequence
 from airflow_provider_xbackup import __version__
 from airflow_provider_xbackup.cli import (
     accept,
+    demo,
     diff,
+    doctor,
     errors,
+    examples,
     explore,
     fetch,
     garbage,
@@ -50,7 +53,10 @@ COMMANDS = (
     undelete,
     replicate,
     garbage,
+    doctor,
     simulate,
+    examples,
+    demo,
 )
 
 

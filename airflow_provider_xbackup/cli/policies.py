@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from airflow_provider_xbackup.vault.retention import RetentionPolicy
 
+_OTHERS = ("timezone", "min_verified", "max_delete_fraction")
 _PERIODS = ("hourly", "daily", "weekly", "monthly", "yearly")
 
 
@@ -41,15 +44,22 @@ def add_rules(parser: argparse.ArgumentParser) -> None:
 def read(args: argparse.Namespace) -> RetentionPolicy | None:
     """Return the policy that was given; None where no rule was.
 
-    :raises InvalidArgumentError: when it is no policy
+    :raises InvalidArgumentError: when it is no policy, or has options and no rule
     """
+    from airflow_provider_xbackup.errors import InvalidArgumentError
     from airflow_provider_xbackup.vault.retention import COUNTS, DURATIONS, RetentionPolicy
 
-    rules = {name: getattr(args, name) for name in (*COUNTS, *DURATIONS) if getattr(args, name) is not None}
-    if not rules:
-        return None
-    others = {name: getattr(args, name) for name in ("timezone", "min_verified", "max_delete_fraction")}
-    return RetentionPolicy(**rules, **{name: value for name, value in others.items() if value is not None})
+    def given(names: Iterable[str]) -> dict[str, Any]:
+        return {name: value for name in names if (value := getattr(args, name)) is not None}
+
+    rules, others = given((*COUNTS, *DURATIONS)), given(_OTHERS)
+    if others and not rules:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in others)
+        raise InvalidArgumentError(
+            f"{options} alone keeps nothing and is no policy: give one of the --keep options as well, such as "
+            "--keep-daily 30."
+        )
+    return RetentionPolicy(**rules, **others) if rules else None
 
 
 def _count(words: str) -> int:

@@ -192,6 +192,9 @@ def _write_summary(applied: Applied) -> None:
         parts.append(f"{len(applied.revived):,} revived")
     if applied.garbage.removed:
         parts.append(f"garbage removed: {text.size(applied.garbage.bytes)}")
+    damaged = sum(each.entry.standing == "damaged" for plan in applied.plans for each in plan.decisions)
+    if damaged:
+        parts.append(f"{damaged:,} damaged, which count for nothing: 'xbackup retention plan' says why")
     kept = sum(len(plan.keep) for plan in applied.plans)
     print(f"{text.count(len(applied.plans), 'group')}, {kept:,} kept. {', '.join(parts)}.")
     if applied.hidden:

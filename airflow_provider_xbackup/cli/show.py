@@ -1,9 +1,10 @@
 """Show one backup: its manifest, its files, its state.
 
-With --json, an object with the keys vault, url, state, held, accepted, tombstoned, verified, acceptance (who,
-why, at; null where nobody accepted it), check (the newest check record, or null) and manifest, which is as
-stored (docs/manifest.schema.json). With --chain, an object with the keys vault, backups (the base first; each
-with backup_id, kind, state, verified, requested_at, url and files) and fetch, the command that gets them.
+With --json, an object with the keys vault, url, state, flaws (what is wrong, in sentences), held, accepted,
+tombstoned, verified, acceptance (who, why, at; null where nobody accepted it), check (the newest check record, or
+null) and manifest, which is as stored (docs/manifest.schema.json). With --chain, an object with the keys vault,
+backups (the base first; each with backup_id, kind, state, verified, requested_at, url and files) and fetch, the
+command that gets them.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from airflow_provider_xbackup.cli.chain import show_chain
     from airflow_provider_xbackup.vault.acceptance import read_acceptance
-    from airflow_provider_xbackup.vault.checks import is_verified, read_checks
+    from airflow_provider_xbackup.vault.checks import read_checks
     from airflow_provider_xbackup.vault.errors import RecordError
 
     vault = vaults.open_vault(args)
@@ -55,11 +56,11 @@ def run(args: argparse.Namespace) -> int:
         text.complain(str(exc))
         code = errors.FINDING
     try:
-        check = next(read_checks(vault.store, backup), None)
+        check = next(read_checks(vault.store, backup.path, backup.names or ()), None)
     except RecordError as exc:
         text.complain(str(exc))
         code = errors.FINDING
-    seen = Seen(is_verified(vault.store, backup), check)
+    seen = Seen(backup.verified, check)
     if args.json:
         _write_json(backup, acceptance, seen)
     else:
@@ -83,6 +84,7 @@ def _write_json(backup: Backup, acceptance: Acceptance | None, seen: Seen) -> No
         "vault": str(backup.url),
         "url": backup.location,
         "state": backup.state,
+        "flaws": list(backup.verdict.flaws),
         "held": backup.held,
         "accepted": backup.accepted,
         "tombstoned": backup.tombstoned,
@@ -125,7 +127,7 @@ def _facts(backup: Backup, acceptance: Acceptance | None, seen: Seen) -> Iterato
     projects = manifest.scope.project_ids
     yield "Backup", backup.backup_id
     yield "Account", f"{manifest.service}/{manifest.account}"
-    yield "State", "; ".join((backup.state, *manifest.condition.reasons))
+    yield "State", "; ".join((backup.state, *(backup.verdict.flaws or manifest.condition.reasons)))
     if acceptance is not None:
         yield "Accepted", f"by {acceptance.who} on {text.when(acceptance.at)}: {acceptance.why}"
     yield "Verified", _told(seen, str(backup.url.without_connection))
@@ -164,7 +166,7 @@ def _told(seen: Seen, vault: str) -> str:
         "yes" if seen.verified else "no",
         f"looked at as deep as {check.reached} on {text.when(check.at)}",
         "passed" if check.passed else "failed",
-        *(f"{finding.code}: {finding.text}" for finding in check.findings),
+        *(f"{finding.code}: {finding}" for finding in check.findings),
     ]
     if check.vault != vault:
         words.insert(1, f"checked in another vault ({check.vault})")

@@ -3,8 +3,8 @@
 Made for people and for monitoring: every line on stderr is something to act on, and makes the exit code 1.
 With --json, an object with the keys vault, now, accounts and findings. Each account has service, account,
 newest, verified, oldest, last (each a backup id, state and age in seconds, or null), number and stored_size;
-each finding has code (empty, absent, late, unverified, suspect, incomplete,
-uncovered-bot, no-bots, damaged-manifest, dated-in-future), about and text.
+each finding has code (empty, absent, late, unverified, suspect, damaged, incomplete, uncovered-bot, no-bots,
+damaged-manifest, dated-in-future), about and text.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_xbackup.cli import text, vaults
 from airflow_provider_xbackup.cli.durations import duration
-from airflow_provider_xbackup.errors import BackupError
 
 if TYPE_CHECKING:
     from airflow_provider_xbackup.vault.catalog import Backup, Finding
@@ -53,7 +52,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from airflow_provider_xbackup.vault.checks import is_verified
     from airflow_provider_xbackup.vault.coverage import Coverage, check_all_looked_at
     from airflow_provider_xbackup.vault.status import AccountName, Promise, judge, survey
 
@@ -64,9 +62,7 @@ def run(args: argparse.Namespace) -> int:
     now = datetime.now(UTC)
     bots = None if args.bots_of is None else _list_bots(args)
     backups, coverage = vault.backups(args.service, args.account), Coverage()
-    accounts = survey(
-        coverage.watch(backups), lambda backup: is_verified(vault.store, backup, now), promise.accounts
-    )
+    accounts = survey(coverage.watch(backups), promise.accounts)
     uncovered = () if bots is None else coverage.uncovered(bots)
     findings = [*judge(accounts, promise, now), *uncovered, *backups.findings]
     if args.json:
@@ -78,21 +74,18 @@ def run(args: argparse.Namespace) -> int:
 
 def _list_bots(args: argparse.Namespace) -> tuple[AccountBot, ...]:
     def list_them() -> tuple[AccountBot, ...]:
-        from airflow_provider_xbackup.exceptions import XBackupError
+        from airflow_provider_xbackup.exceptions import plain_errors
         from airflow_provider_xbackup.hooks.account_bots import bots_of
 
-        try:
+        with plain_errors():
             return bots_of(args.bots_of)
-        except XBackupError as exc:
-            error = exc.error or BackupError(str(exc))
-        raise error
 
     return vaults.with_airflow(
         list_them, "--bots-of asks an Airflow connection", "Use --expect.", debug=args.debug
     )
 
 
-def _write_json(vault: str, now: datetime, accounts: list[AccountStatus], findings: list[Finding]) -> None:
+def _write_json(vault: str, now: datetime, accounts: list[AccountStatus[Backup]], findings: list[Finding]) -> None:
     def of(backup: Backup | None) -> dict[str, Any] | None:
         if backup is None:
             return None
@@ -120,7 +113,7 @@ def _write_json(vault: str, now: datetime, accounts: list[AccountStatus], findin
     sys.stdout.write(json.dumps(value, indent=2) + "\n")
 
 
-def _write_table(accounts: list[AccountStatus], now: datetime) -> None:
+def _write_table(accounts: list[AccountStatus[Backup]], now: datetime) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from dataclasses import replace
@@ -10,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rich.console import Console
     from rich.table import Column
@@ -42,9 +43,14 @@ def console() -> Console:
     """Return the console for tables."""
     from rich.console import Console
 
+    class OurConsole(Console):
+        def on_broken_pipe(self) -> None:
+            """Leave it to :func:`main`, as everything else that is written: rich would end the process with 1."""
+            raise  # noqa: PLE0704 - rich calls it while it handles the error
+
     # In a file or a pipe nothing is folded: a digest broken over two lines cannot be found again.
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 1000
-    return Console(highlight=False, markup=False, emoji=False, soft_wrap=False, width=width)
+    return OurConsole(highlight=False, markup=False, emoji=False, soft_wrap=False, width=width)
 
 
 def print_table(columns: Sequence[Column], rows: Iterable[Sequence[Text]]) -> None:
@@ -69,6 +75,29 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[Text]]) -> No
             table.add_row(*row)
         output.print(table)
         first = False
+
+
+def write_array(values: Iterable[object]) -> None:
+    """Write a JSON array, one value a line as they come: there may be very many.
+
+    It is closed whatever happens, so that what came before an error can be read.
+    """
+    separator = "[\n"
+    try:
+        for value in values:
+            sys.stdout.write(separator + json.dumps(value))
+            separator = ",\n"
+    finally:
+        sys.stdout.write("[]\n" if separator == "[\n" else "\n]\n")
+
+
+def write_object(head: Mapping[str, object], name: str, values: Iterable[object]) -> None:
+    """Write a JSON object whose last value is an array, as :func:`write_array` does."""
+    sys.stdout.write(f"{json.dumps(head)[:-1]}, {json.dumps(name)}: ")
+    try:
+        write_array(values)
+    finally:
+        sys.stdout.write("}\n")
 
 
 def complain(message: str) -> None:

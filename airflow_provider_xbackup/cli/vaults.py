@@ -9,7 +9,8 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 if TYPE_CHECKING:
     from airflow_provider_xbackup.vault.catalog import Backup, Finding
@@ -33,7 +34,9 @@ def add_backup(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that choose one backup of a vault; :func:`find_backup` reads them."""
     add_vault(parser)
     parser.add_argument(
-        "backup_id", metavar="BACKUP_ID", help="20261123T014500Z-full-1a2b3c4d, or its first 8 characters or more"
+        "backup_id",
+        metavar="BACKUP_ID",
+        help="a backup id or its first 8 characters or more, latest, latest-verified, 'as-of INSTANT'",
     )
     add_filters(parser)
 
@@ -71,14 +74,14 @@ def find_backup(vault: Vault, args: argparse.Namespace) -> Backup:
     :param vault: the vault
     :param args: the arguments of :func:`add_backup`
     :return: the backup
-    :raises InvalidArgumentError: when there are several, or none can be called so
+    :raises InvalidArgumentError: when there are several, several accounts have a latest, or none can be called so
     :raises NoSuchBackupError: when there is none
     :raises ManifestError: when its manifest is damaged
     :raises VaultError: when the store does not answer
     """
-    from airflow_provider_xbackup.vault.choose import find_by_id
+    from airflow_provider_xbackup.vault.choose import Selector, choose
 
-    return find_by_id(vault, args.backup_id, args.service, args.account)
+    return choose(vault, Selector.parse(args.backup_id), args.service, args.account)
 
 
 def report(findings: list[Finding]) -> int:
@@ -143,18 +146,21 @@ def _allow_metadata_database() -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what Airflow says while it starts off stdout, which belongs to the result, and off stderr."""
+    """Keep what Airflow says while it starts off stdout, which belongs to the result, and off stderr.
+
+    Airflow gives handlers to loggers meanwhile. Those of the root go again, so that warnings of this package are
+    told as they are without Airflow: once, on stderr. The others speak into nothing, for good.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
     saved = [(number, os.dup(number)) for number in (1, 2)]
     null = os.open(os.devnull, os.O_WRONLY)
-    disabled = logging.root.manager.disable
+    disabled, handlers = logging.root.manager.disable, logging.root.handlers[:]
     try:
         with (
             warnings.catch_warnings(),
-            open(os.devnull, "w") as nothing,
-            contextlib.redirect_stdout(nothing),
-            contextlib.redirect_stderr(nothing),
+            contextlib.redirect_stdout(_nothing()),
+            contextlib.redirect_stderr(_nothing()),
         ):
             warnings.simplefilter("ignore")
             for number, _ in saved:
@@ -163,7 +169,14 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(disabled)
+        logging.root.handlers[:] = handlers
         for number, copy in saved:
             os.dup2(copy, number)
             os.close(copy)
         os.close(null)
+
+
+@cache
+def _nothing() -> TextIO:
+    """Return what is never closed: handlers may have it, and would complain."""
+    return open(os.devnull, "w")

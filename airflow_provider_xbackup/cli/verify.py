@@ -1,24 +1,23 @@
 """Verify backups, and append a check record to each.
 
 Levels: presence (objects and sizes), digest (SHA-256 as stored and of the plain bytes), content (zips, JSON,
-counts, references), source (counts at Xray, too). Without a private key encrypted backups are verified as they
-are stored. With --json, an array of objects with the keys service, account, backup_id, url, record and check,
-which is the record itself. Errors go to stderr and make the exit code 1, and so does a verification that had
-nothing to look at.
+counts, references), source (counts at Xray, too; of one account at a time). Without a private key encrypted
+backups are verified as they are stored; with one that does not fit as well, and the exit code is 1. With --json,
+an array of objects with the keys service, account, backup_id, url, record and check, which is the record itself.
+Errors go to stderr and make the exit code 1, and so does a verification that had nothing to look at.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_xbackup.cli import errors, keys, text, vaults
 from airflow_provider_xbackup.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from airflow_provider_xbackup.vault.verify import Verified
 
@@ -114,11 +113,12 @@ def _count_live(args: argparse.Namespace) -> Callable[[str], Mapping[str, int]]:
 
 
 def _write_json(verification: Iterable[Verified]) -> bool:
-    """Write one object a line as they come: a verification can take hours."""
-    fine, separator = True, "[\n"
-    try:
+    fine = True
+
+    def values() -> Iterator[dict[str, Any]]:
+        nonlocal fine
         for verified in verification:
-            value = {
+            yield {
                 "service": verified.backup.path.service,
                 "account": verified.backup.path.account,
                 "backup_id": verified.backup.backup_id,
@@ -126,12 +126,10 @@ def _write_json(verification: Iterable[Verified]) -> bool:
                 "record": verified.record,
                 "check": verified.check.to_dict(),
             }
-            sys.stdout.write(separator + json.dumps(value))
-            sys.stdout.flush()
-            separator = ",\n"
+            sys.stdout.flush()  # the next one can take hours
             fine = _complain(verified) and fine
-    finally:
-        sys.stdout.write("[]\n" if separator == "[\n" else "\n]\n")
+
+    text.write_array(values())
     return fine
 
 
@@ -147,7 +145,7 @@ def _write_lines(verification: Iterable[Verified]) -> bool:
         print(text.safe(f"{word}  {path.backup_id}  {check.reached:<13}  {path.service}/{path.account}"))
         for finding in check.findings:
             if finding.kind == "warning":
-                print(text.safe(f"        {finding.code}: {finding.text}"))
+                print(text.safe(f"        {finding.code}: {finding}"))
         sys.stdout.flush()
         fine = _complain(verified) and fine
     if number:
@@ -159,7 +157,8 @@ def _complain(verified: Verified) -> bool:
     """Say what is wrong; return whether nothing is."""
     for finding in verified.check.findings:
         if finding.kind == "error":
-            text.complain(f"{finding.code}: {verified.backup.backup_id}: {finding.text}")
-    if verified.unanswered is not None:
-        text.complain(f"not-compared: {verified.backup.backup_id}: {verified.unanswered}")
-    return verified.check.passed and verified.unanswered is None
+            text.complain(f"{finding.code}: {verified.backup.backup_id}: {finding}")
+    if verified.obstacle is not None:
+        finding = verified.obstacle.finding
+        text.complain(f"{finding.code}: {verified.backup.backup_id}: {finding.text}")
+    return verified.check.passed and verified.obstacle is None

@@ -1,4 +1,4 @@
-"""Does a body end where its JSON ends? For answers whose framing does not tell."""
+"""Does a body end where its JSON ends? HTTP may end in order what was cut off before, or not tell of an end."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from collections.abc import Generator
 import ijson
 
 _BOM = b"\xef\xbb\xbf"
+#: The parser keeps a string as a whole, and looks at it from its start again with every block.
+_LONGEST_VALUE = 64 << 20
 
 
 class JsonEnd:
     """Follows a JSON value that comes in blocks, and keeps nothing of it.
 
     A value that never ends is told from one that the parser dislikes on its way: only the first was cut off.
+    Disliked is also a text of more than 64 MiB, so that memory stays flat.
 
     >>> whole, cut, other = JsonEnd(b'{"a": 1}'), JsonEnd(b'{"a"'), JsonEnd(b"{a}")
     >>> whole.is_complete(), cut.is_cut_off(), other.is_cut_off()
@@ -24,7 +27,9 @@ class JsonEnd:
     def __init__(self, start: bytes) -> None:
         self._disliked = not may_begin_json(start)
         self._ended_early: bool | None = None
-        sink = _nowhere()
+        self._silent = 0
+        self._heard: list[None] = []
+        sink = _note_in(self._heard)
         next(sink)
         # Without use_float the parser's C part crashes the process on a number of thousands of digits.
         self._parser = ijson.basic_parse_coro(sink, use_float=True)
@@ -33,10 +38,13 @@ class JsonEnd:
     def feed(self, block: bytes) -> None:
         """Take the next bytes."""
         if block and not self._disliked:
+            self._heard.clear()
             try:
                 self._parser.send(block)
             except (ijson.JSONError, ValueError, ArithmeticError, SystemError):
                 self._disliked = True
+            self._silent = 0 if self._heard else self._silent + len(block)
+            self._disliked |= self._silent > _LONGEST_VALUE
 
     def is_complete(self) -> bool:
         """Tell whether the bytes were one whole JSON value. Nothing can be fed any more."""
@@ -61,6 +69,9 @@ def may_begin_json(start: bytes) -> bool:
     return start.removeprefix(_BOM).lstrip(b" \t\r\n").startswith((b"{", b"["))
 
 
-def _nowhere() -> Generator[None, object, None]:
+def _note_in(heard: list[None]) -> Generator[None, object, None]:
+    """Note once that the parser has come to the end of something."""
     while True:
         yield
+        if not heard:
+            heard.append(None)

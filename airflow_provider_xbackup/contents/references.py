@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Self
 
 from airflow_provider_xbackup.contents.entities import EntityFile
@@ -19,6 +19,9 @@ KINDS: tuple[Kind, ...] = ("test", "attachment")
 #: Where the id of something stands in it, the most likely first.
 ID_FIELDS = ("id", "issueId", "testId", "issueid", "testIssueId")
 _GROUPS = ("testSets", "testPlans", "testRepository")
+#: Its folders hold tests of its own project; sets and plans may hold tests of others.
+_REPOSITORY = "testRepository"
+_PROJECT_FIELD = "projectId"
 #: What the lists of tests are called.
 TEST_LISTS = ("tests", "testIds", "testIssueIds")
 _BATCH = 1000
@@ -27,9 +30,26 @@ _CACHE = 8 * 1024
 _EXAMPLES = 3
 _LIST = "[]"
 #: Where values lie that can be the name of something.
-_ENDS = frozenset((*ID_FIELDS, "key", _LIST))
+_ENDS = frozenset((*ID_FIELDS, "key", _LIST, _PROJECT_FIELD))
 #: No id is longer; whatever is, is compared by its beginning.
 _LONGEST_NAME = 200
+
+
+_PROJECT = "project"
+#: What makes a reference one into the data. Its project is told and is there; or the key of an issue is used,
+#: ``ACME-7``, and others that are there have a key of the same project: a full stop comes after a hyphen.
+_CERTAIN = """(
+    EXISTS (SELECT 1 FROM known WHERE known.kind = 'project' AND known.name = named.project)
+    OR (
+        named.name GLOB '[A-Z]*-[0-9]*'
+        AND EXISTS (
+            SELECT 1 FROM known
+            WHERE known.kind = named.kind
+            AND known.name > substr(named.name, 1, instr(named.name, '-'))
+            AND known.name < substr(named.name, 1, instr(named.name, '-') - 1) || '.'
+        )
+    )
+)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +60,15 @@ class References:
     :param known: names under which such things are there
     :param named: different names that are referred to
     :param missing: those of them that are not there
-    :param examples: some of these, each with the entry that names it
+    :param certain: those of the missing that are known to be of a project that is in the data
+    :param examples: some of the missing, each with the entry that names it; certain ones first
     """
 
     kind: Kind
     known: int
     named: int
     missing: int
+    certain: int
     examples: tuple[tuple[str, str], ...]
 
     @property
@@ -64,9 +86,10 @@ class ReferenceLedger:
         self._database.execute(f"PRAGMA cache_size = -{_CACHE}")
         for table in ("known", "named"):
             self._database.execute(
-                f"CREATE TABLE {table} (kind TEXT, name TEXT, place TEXT, PRIMARY KEY (kind, name)) WITHOUT ROWID"
+                f"CREATE TABLE {table} (kind TEXT, name TEXT, place TEXT, project TEXT, PRIMARY KEY (kind, name)) "
+                "WITHOUT ROWID"
             )
-        self._waiting: dict[str, list[tuple[str, str, str]]] = {"known": [], "named": []}
+        self._waiting: dict[str, list[tuple[str, str, str, str | None]]] = {"known": [], "named": []}
 
     def __enter__(self) -> Self:
         return self
@@ -83,14 +106,23 @@ class ReferenceLedger:
         """
         self._note("known", kind, name, place)
 
-    def name(self, kind: Kind, name: str, place: str) -> None:
+    def know_project(self, project: str, place: str) -> None:
+        """Note that a project is there.
+
+        :param project: its id
+        :param place: an entry of it
+        """
+        self._note("known", _PROJECT, project, place)
+
+    def name(self, kind: Kind, name: str, place: str, project: str | None = None) -> None:
         """Note that something is referred to.
 
         :param kind: what is referred to
         :param name: the name that is used
         :param place: the entry that uses it
+        :param project: the id of the project that it is of; None where nothing tells
         """
-        self._note("named", kind, name, place)
+        self._note("named", kind, name, place, project)
 
     def results(self) -> tuple[References, ...]:
         """Tell what became of the references, for every kind that is referred to."""
@@ -103,12 +135,15 @@ class ReferenceLedger:
             "FROM named WHERE kind = ?1 AND NOT EXISTS "
             "(SELECT 1 FROM known WHERE known.kind = ?1 AND known.name = named.name)"
         )
-        examples = self._database.execute(f"SELECT name, place {lost} ORDER BY name LIMIT {_EXAMPLES}", (kind,))
+        examples = self._database.execute(
+            f"SELECT name, place {lost} ORDER BY NOT {_CERTAIN}, name LIMIT {_EXAMPLES}", (kind,)
+        )
         return References(
             kind,
             known=self._count("FROM known WHERE kind = ?1", kind),
             named=self._count("FROM named WHERE kind = ?1", kind),
             missing=self._count(lost, kind),
+            certain=self._count(f"{lost} AND {_CERTAIN}", kind),
             examples=tuple((name, place) for name, place in examples),
         )
 
@@ -116,18 +151,26 @@ class ReferenceLedger:
         (number,) = self._database.execute(f"SELECT count(*) {what}", (kind,)).fetchone()
         return int(number)
 
-    def _note(self, table: str, kind: Kind, name: str, place: str) -> None:
+    def _note(self, table: str, kind: str, name: str, place: str, project: str | None = None) -> None:
         waiting = self._waiting[table]
-        # JSON can hold halves of characters, which no database takes.
-        waiting.append((kind, name[:_LONGEST_NAME].encode("utf-8", "replace").decode(), place))
+        waiting.append((kind, _as_text(name), place, project and _as_text(project)))
         if len(waiting) >= _BATCH:
             self._flush(table)
 
     def _flush(self, table: str) -> None:
         self._database.execute("BEGIN")
-        self._database.executemany(f"INSERT OR IGNORE INTO {table} VALUES (?, ?, ?)", self._waiting[table])  # noqa: S608 - constants
+        self._database.executemany(
+            f"INSERT INTO {table} VALUES (?, ?, ?, ?) "  # noqa: S608 - constants
+            "ON CONFLICT DO UPDATE SET project = coalesce(project, excluded.project)",
+            self._waiting[table],
+        )
         self._database.execute("COMMIT")
         self._waiting[table].clear()
+
+
+def _as_text(name: str) -> str:
+    # JSON can hold halves of characters, which no database takes.
+    return name[:_LONGEST_NAME].encode("utf-8", "replace").decode()
 
 
 def is_attachment_list(entry: str) -> bool:
@@ -137,9 +180,12 @@ def is_attachment_list(entry: str) -> bool:
 
 
 def names_of_blob(entry: str) -> Iterable[str]:
-    """Return the names by which a step may mean a blob: ``<id>``, ``<id>.png``, ``<id>/screenshot.png``."""
+    """Return the names by which a step may mean a blob: ``<id>``, ``<id>.png``, ``<id>/screenshot.png``.
+
+    The likeliest comes first: a folder is named by the vendor, and the file in it by a user.
+    """
     parts = [part for part in entry.split("/") if part]
-    return {*parts, *(parts[-1:] and [parts[-1].partition(".")[0]])}
+    return tuple(dict.fromkeys((*parts, *(parts[-1:] and [parts[-1].partition(".")[0]]))))
 
 
 class ReferenceReader:
@@ -155,6 +201,11 @@ class ReferenceReader:
         self._place = place
         self._tests = file.entity == "tests"
         self._groups = file.entity in _GROUPS
+        #: The project of all that is referred to, where that is certain.
+        self._project = file.project if file.entity == _REPOSITORY else None
+        #: What an open object of a list of tests has told of the one that it means.
+        self._object = _Meant()
+        ledger.know_project(file.project, place)
         #: For every open object the key that is being read, for every open list :data:`_LIST`.
         self._path: list[str] = []
         #: How much of the path leads to one element.
@@ -178,17 +229,41 @@ class ReferenceReader:
                 self._base = len(path)
         elif event in ("end_map", "end_array"):
             path.pop()
+            if self._object.names and _is_test_list(path):
+                self._name_object()
         elif self._base and path[-1] in _ENDS and value is not None and not isinstance(value, bool):
             self._scalar(path[self._base :], str(value))
 
     def _scalar(self, path: list[str], value: str) -> None:
         if self._tests:
-            if len(path) == 1:
+            if len(path) == 1 and path[0] != _PROJECT_FIELD:
                 self._ledger.know("test", value, self._place)
             elif path[0] == "steps" and _is_listed(path, ("attachments",)):
                 self._ledger.name("attachment", value, self._place)
-        elif self._groups and len(path) <= 3 and _is_listed(path, TEST_LISTS):
-            self._ledger.name("test", value, self._place)
+        elif self._groups and len(path) <= 3:
+            if len(path) == 3 and path[-1] == _PROJECT_FIELD and _is_test_list(path[:-1]):
+                self._object.project = value
+            elif len(path) == 3 and _is_listed(path, TEST_LISTS):
+                self._object.names.append(value)
+            elif _is_listed(path, TEST_LISTS):
+                self._ledger.name("test", value, self._place, self._project)
+
+    def _name_object(self) -> None:
+        meant, self._object = self._object, _Meant()
+        for name in meant.names:
+            self._ledger.name("test", name, self._place, meant.project or self._project)
+
+
+@dataclass(slots=True)
+class _Meant:
+    """What an object tells of the test that it means."""
+
+    names: list[str] = field(default_factory=list)
+    project: str | None = None
+
+
+def _is_test_list(path: list[str]) -> bool:
+    return len(path) >= 2 and path[-1] == _LIST and path[-2] in TEST_LISTS
 
 
 def _is_listed(path: list[str], lists: tuple[str, ...]) -> bool:

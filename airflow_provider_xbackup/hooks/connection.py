@@ -46,12 +46,14 @@ async def find_connection_async(
     hook: BaseHook, conn_id: str, service: str
 ) -> tuple[Connection, Mapping[str, Any]]:
     """Return an Airflow connection and its extra options, on the event loop: see :func:`find_connection`."""
-    from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+    from asgiref.sync import sync_to_async
 
-    with _asking(conn_id, service):
-        conn = await get_async_connection(conn_id, hook=hook)
-    _notice_type(hook, conn)
-    return conn, await get_async_extra_dejson(conn)
+    def find() -> tuple[Connection, Mapping[str, Any]]:
+        conn = find_connection(hook, conn_id, service)
+        return conn, conn.extra_dejson
+
+    # In a thread: below Airflow 3.3.2 the loop itself must not be the one that hides a connection's secrets.
+    return await sync_to_async(find)()
 
 
 def _notice_type(hook: BaseHook, conn: Connection) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Connection
 
     from airflow_provider_xbackup.vault.connect import Access
+    from airflow_provider_xbackup.vault.s3options import S3Options
     from airflow_provider_xbackup.vault.url import VaultUrl
     from airflow_provider_xbackup.vault.vault import Vault
 
@@ -131,15 +132,48 @@ def _aws(url: VaultUrl, connection: Connection) -> Access:
             f"The connection {url.conn_id!r} of the vault {url} needs the extra 's3': "
             "pip install 'airflow-provider-xbackup[s3]'"
         ) from None
+    options = _s3_options(url, connection)
     hook: Any = AwsGenericHook(aws_conn_id=connection.conn_id, client_type="s3")
     config = hook.config
     return s3_access(
         url,
-        hook.get_session(region_name=hook.region_name),
+        _aws_session(url, hook),
         endpoint=hook.conn_config.get_service_endpoint_url("s3"),
         verify=hook.verify,
         virtual_hosted=(getattr(config, "s3", None) or {}).get("addressing_style") == "virtual",
+        options=options,
     )
+
+
+def _aws_session(url: VaultUrl, hook: Any) -> Any:
+    """Return a connection's session. A role is assumed right away."""
+    from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
+
+    from airflow_provider_xbackup.vault.translate import no_credentials
+
+    try:
+        return hook.get_session(region_name=hook.region_name)
+    except ClientError as exc:
+        kind = exc.response.get("Error", {}).get("Code") or type(exc).__name__
+    except BotoCoreError as exc:
+        kind = type(exc).__name__
+    raise no_credentials(url, kind)
+
+
+def _s3_options(url: VaultUrl, connection: Connection) -> S3Options:
+    """Read what S3 is asked to do with objects from where Airflow has the options of a service."""
+    from airflow_provider_xbackup.vault.s3options import S3Options
+
+    services = connection.extra_dejson.get("service_config") or {}
+    given = services.get("s3") or {} if isinstance(services, Mapping) else None
+    if not isinstance(given, Mapping):
+        problem = 'it must be an object of options, as in {"s3": {"storage_class": "STANDARD_IA"}}.'
+    else:
+        try:
+            return S3Options.of(given)
+        except InvalidArgumentError as exc:
+            problem = str(exc)
+    raise InvalidArgumentError(f"service_config in the connection {url.conn_id!r} of the vault {url}: {problem}")
 
 
 def _google(url: VaultUrl, connection: Connection) -> Access:
@@ -195,7 +229,8 @@ def _azure(url: VaultUrl, connection: Connection) -> Access:
             from azure.identity import ClientSecretCredential
         except ImportError:
             return azure_access(url, account or "unnamed")  # which says what is missing
-        credential = ClientSecretCredential(tenant, connection.login, connection.password)
+        more = extra.get("client_secret_auth_config") or {}
+        credential = ClientSecretCredential(tenant, connection.login, connection.password, **more)
     else:
         account = account or connection.login or None
         key = key or connection.password
@@ -206,6 +241,7 @@ def _azure(url: VaultUrl, connection: Connection) -> Access:
         sas_token=sas_token,
         connection_string=extra.get("connection_string"),
         credential=credential,
+        identity={name: extra[name] for name in _IDENTITIES if extra.get(name)},
         endpoint=endpoint,
     )
 
@@ -232,6 +268,8 @@ def _extra(connection: Connection, prefix: str) -> Mapping[str, Any]:
     return {name.removeprefix(long): value for name, value in extra.items()}
 
 
+#: Which identity Azure's default credential takes, as Airflow's own hooks for Azure have it.
+_IDENTITIES = ("managed_identity_client_id", "workload_identity_tenant_id")
 _AZURE = ("wasb", "adls", "azure", "azure_data_lake", "azure_blob_storage", "azure_default")
 _READERS: dict[str, tuple[tuple[str, ...], Callable[[VaultUrl, Connection], Access]]] = {
     "s3": (("aws",), _aws),

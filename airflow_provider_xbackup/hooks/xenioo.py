@@ -57,9 +57,30 @@ class XeniooHook(BaseHook):
         """
         from airflow_provider_xbackup.http.sync import Client
 
+        return Client(*self.credentials)
+
+    @cached_property
+    def credentials(self) -> tuple[Endpoint, TokenSource]:
+        """Where the connection leads to, and what it says there.
+
+        :raises XBackupError: when the connection does not exist or cannot be meant
+        """
         with airflow_errors(self._about):
             conn = self._find_connection()
-            return Client(*_read_connection(conn, conn.extra_dejson))
+            return _read_connection(conn, conn.extra_dejson)
+
+    @cached_property
+    def account_credentials(self) -> tuple[Endpoint, TokenSource] | None:
+        """The same for a token of the whole account; None where the connection holds no ``account_api_key``.
+
+        :raises XBackupError: when the connection does not exist or cannot be meant
+        """
+        with airflow_errors(self._about):
+            conn = self._find_connection()
+            options = read_options(conn, conn.extra_dejson)
+            if not options.get("account_api_key"):
+                return None
+            return _read_keys(conn, {**options, "bot_api_key": None, "bot_api_secret": None})
 
     @property
     def bot_key_sha256(self) -> str | None:
@@ -173,12 +194,7 @@ class XeniooHook(BaseHook):
     def _account_client(self) -> Client:
         from airflow_provider_xbackup.http.sync import Client
 
-        conn = self._find_connection()
-        options = read_options(conn, conn.extra_dejson)
-        if not options.get("account_api_key"):
-            return self.client
-        extra = {**options, "bot_api_key": None, "bot_api_secret": None}
-        return Client(*_read_keys(conn, extra))
+        return self.client if self.account_credentials is None else Client(*self.account_credentials)
 
     def _find_connection(self) -> Connection:
         from airflow_provider_xbackup.hooks.new_bot import read_connection, variable_of

@@ -74,9 +74,17 @@ class XrayHook(BaseHook):
         """
         from airflow_provider_xbackup.http.sync import Client
 
+        return Client(*self.credentials)
+
+    @cached_property
+    def credentials(self) -> tuple[Endpoint, TokenSource]:
+        """Where the connection leads to, and what it says there.
+
+        :raises XBackupError: when the connection does not exist or cannot be meant
+        """
         with airflow_errors(self._about):
             conn = find_connection(self, self.xray_conn_id, self.hook_name)
-            return Client(*_read_connection(conn, conn.extra_dejson))
+            return _read_connection(conn, conn.extra_dejson)
 
     def get_conn(self) -> Client:
         """Return the synchronous client of the connection."""

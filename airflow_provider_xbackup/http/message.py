@@ -13,6 +13,7 @@ from typing import Any
 # Whatever a server says, more than a month is no pause but an error.
 _LONGEST_PAUSE = timedelta(days=31)
 _LONGEST_NUMBER = 18
+_UNSATISFIED_RANGE = re.compile(r"bytes \*/([0-9]{1,18})", re.IGNORECASE)
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18}|\*)", re.IGNORECASE)
 
 
@@ -123,3 +124,13 @@ def read_content_range(value: str | None) -> tuple[int, int | None] | None:
     if found is None:
         return None
     return int(found[1]), None if found[2] == "*" else int(found[2])
+
+
+def read_unsatisfied_range(value: str | None) -> int | None:
+    """Read the ``Content-Range`` of a 416, such as ``bytes */200``.
+
+    :param value: the header's value, or None
+    :return: the length of the whole, or None where the header does not tell
+    """
+    found = _UNSATISFIED_RANGE.fullmatch((value or "").strip())
+    return None if found is None else int(found[1])

@@ -194,6 +194,11 @@ class Client:
         target = self._link_target(request, location)
         return self._begin(replace(request, secrets=_secrets_in(target)), None, target)
 
+    @property
+    def identity(self) -> str:
+        """SHA-256 of the address and the credentials: the same for whoever uses both."""
+        return self._tokens.key
+
     def close(self) -> None:
         """Close all connections."""
         self._session.close()

@@ -49,8 +49,9 @@ class XeniooRestoreBotOperator(BaseOperator):
     any ``xenioo_conn_id`` of this package; None for a file). No key is among it.
 
     :param vault: the vault: ``file:///path``, ``s3://[conn_id@]bucket/prefix`` …
-    :param backup_id: which: a backup id, ``latest``, ``latest-verified``, ``as-of INSTANT``, or what a transfer
-        returned. A suspect or expired backup is taken only where its whole id is given.
+    :param backup_id: which: a backup id, ``latest``, ``latest-verified``, ``as-of INSTANT``, or what a transfer or
+        a hold returned. A backup that cannot be relied on, such as a suspect or expired one, is taken only where
+        somebody wrote its whole id, here or where it was held.
     :param account: whose backup, as it is called in the vault; default the connection id, for a backup id any
     :param keys_variable: the Airflow Variable that the new keys go to, as a connection in JSON; never overwritten
     :param keys_file: instead of a Variable: a file of the worker (0600), never overwritten
@@ -167,12 +168,12 @@ class XeniooRestoreBotOperator(BaseOperator):
 
     def _ask(self, keys: NewKeys, body: bytes) -> RestoredBot:
         """Ask for the bot; where none was made for certain, the place for its keys is given back."""
-        from airflow_provider_xbackup.services.xenioo import has_made_nothing
+        from airflow_provider_xbackup.services.errors import had_no_effect
 
         try:
             return self._hook.restore_backup(body)
         except XBackupError as error:
-            if error.error is None or not has_made_nothing(error.error):
+            if error.error is None or not had_no_effect(error.error):
                 raise XBackupFailError(
                     f"{error} Whether the bot was made is not known, so it is not asked for again. Look for it in "
                     f"the account: if it is there, its keys are too; if it is not, remove {self._place}, which "
@@ -203,10 +204,11 @@ class XeniooRestoreBotOperator(BaseOperator):
         any_account = selector.backup_id is not None
         account = chosen.account or (None if any_account else self.xenioo_conn_id)
         backup = choose(vault, selector, "xenioo", account)
-        if not backup.reliable and self.backup_id != backup.backup_id:
+        if not backup.reliable and chosen.asked_for != backup.backup_id:
             state = "dated in the future" if backup.in_future else backup.state
+            said = " ".join((f"Backup {backup.location} is {state}.", *backup.verdict.flaws))
             raise BackupStateError(
-                f"Backup {backup.location} is {state}. If it is the one that is wanted, ask for it by its id: "
+                f"{said} If it is the one that is wanted, ask for it by its id: "
                 f"backup_id={backup.backup_id!r}. 'latest-verified' takes the newest that was verified."
             )
         return backup
@@ -264,7 +266,8 @@ class XeniooRestoreBotOperator(BaseOperator):
     def _asked_for(self) -> dict[str, Any]:
         return {
             "vault": str(self.vault),
-            "backup_id": self.backup_id,
+            # Of what another task returned only this names the backup: who held it, and until when, may change.
+            "backup_id": self.backup_id["backup_id"] if isinstance(self.backup_id, Mapping) else self.backup_id,
             "account": self.account,
             "place": str(self._place),
             "xenioo_conn_id": self.xenioo_conn_id,

@@ -19,6 +19,7 @@ from airflow_provider_xbackup.exceptions import (
 from airflow_provider_xbackup.hooks.xray import XrayHook
 from airflow_provider_xbackup.tasks import arguments, cooldown
 from airflow_provider_xbackup.tasks.job_memory import JobMemory
+from airflow_provider_xbackup.tasks.unanswered import UnansweredRequest
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
@@ -27,6 +28,17 @@ if TYPE_CHECKING:
     from airflow_provider_xbackup.vault.catalog import Backup
 
 AUTO = "auto"
+
+#: A refusal counts from the end of a job, which may take hours.
+_EXPLAINED = timedelta(hours=12)
+_PROBABLY = (
+    "An earlier try of this task asked at {at} and got no answer: that request was probably accepted, and is what "
+    "has to be waited for. Its backup stays with Xray, since its job id is lost."
+)
+_PERHAPS = (
+    "Perhaps an earlier try of this task asked and got no answer: then that is what has to be waited for, and its "
+    "backup stays with Xray, since its job id is lost."
+)
 
 
 class XrayCreateBackupOperator(BaseOperator):
@@ -49,6 +61,7 @@ class XrayCreateBackupOperator(BaseOperator):
     :param vault: where the backup will go. ``modified_since="auto"`` looks there for its base; nothing is
         asked for while it cannot be written; and a job of an earlier try whose backup is stored there is
         not asked for again, however old
+    :param lock_for: how long the transfer will lock the backup; nothing is asked for while ``vault`` cannot
     :param account: the account's name; default the connection id
     :param full_every: with ``"auto"``: how old a full may be before the next one is made
     :param overlap: with ``"auto"``: how far before its base a partial backup starts
@@ -61,6 +74,7 @@ class XrayCreateBackupOperator(BaseOperator):
         "with_attachments",
         "on_cooldown",
         "vault",
+        "lock_for",
         "account",
         "xray_conn_id",
     )
@@ -75,6 +89,7 @@ class XrayCreateBackupOperator(BaseOperator):
         on_cooldown: str = "wait",
         max_wait: timedelta = timedelta(hours=12),
         vault: str | ObjectStoragePath | None = None,
+        lock_for: timedelta | str | None = None,
         account: str | None = None,
         full_every: timedelta = timedelta(days=7),
         overlap: timedelta = timedelta(minutes=10),
@@ -88,6 +103,7 @@ class XrayCreateBackupOperator(BaseOperator):
         self.on_cooldown = on_cooldown
         self.max_wait = max_wait
         self.vault = vault
+        self.lock_for = lock_for
         self.account = account
         self.full_every = full_every
         self.overlap = overlap
@@ -126,17 +142,24 @@ class XrayCreateBackupOperator(BaseOperator):
         job = self._running_or_fresh(known, memory)
         if job is None:
             self._prepare_vault()
+            unanswered = UnansweredRequest(context, self._asked_for, within=_EXPLAINED)
             try:
-                job = self._hook.create_backup(*self._request())
+                with unanswered.noted():
+                    job = self._hook.create_backup(*self._request())
+                    self.log.info("Xray accepted the %s backup job %s.", job.kind, job.job_id)
+                    memory.keep(job)
             except XBackupCooldownError as refusal:
                 if known is not None and self._may_have_just_ended(known):
                     self.log.info("Picking up job %s, whose end the cooldown may be counted from.", known.job_id)
                     return known.to_dict()
                 cooldown.handle(
-                    refusal, self, on_cooldown=self.on_cooldown, give_up_at=give_up_at, refusals=refusals
+                    refusal,
+                    self,
+                    on_cooldown=self.on_cooldown,
+                    give_up_at=give_up_at,
+                    refusals=refusals,
+                    because=unanswered.explain(_PROBABLY, _PERHAPS),
                 )
-            self.log.info("Xray accepted the %s backup job %s.", job.kind, job.job_id)
-            memory.keep(job)
         return job.to_dict()
 
     def _may_have_just_ended(self, job: XrayBackupJob) -> bool:
@@ -168,8 +191,8 @@ class XrayCreateBackupOperator(BaseOperator):
             self.log.info("Picking up job %s, which an earlier try was granted.", job.job_id)
             return job
         stored = self._find_stored(job)
-        # One that has expired is on its way out: whoever runs this task again wants one that stays.
-        if stored is not None and not stored.tombstoned:
+        # One that has expired is on its way out, and a damaged one is none: whoever runs this again wants another.
+        if stored is not None and not stored.tombstoned and not stored.damaged:
             self.log.info("The backup of job %s is stored: %s.", job.job_id, stored.location)
             return job.finished(stored.manifest.completed_at)
         self.log.info("Job %s of an earlier try is of no use any more; asking for a new one.", job.job_id)
@@ -192,9 +215,12 @@ class XrayCreateBackupOperator(BaseOperator):
         if self.vault is None:
             return
         from airflow_provider_xbackup.hooks.vault import VaultHook
+        from airflow_provider_xbackup.vault.locks import Lock
 
         with airflow_errors(account_label("Xray", self._account, self.xray_conn_id)):
-            VaultHook(self.vault).vault.prepare()
+            vault = VaultHook(self.vault).vault
+            vault.prepare(Lock.of(self.lock_for))
+            vault.warn_of_little_room("xray", self._account)
 
     def _find_stored(self, job: XrayBackupJob) -> Backup | None:
         """Return the backup that was made of a job, where the vault is known."""
@@ -231,7 +257,6 @@ class XrayCreateBackupOperator(BaseOperator):
             return find_base(
                 vault.backups("xray", self._account),
                 Scope(project_ids=asked.sorted_project_ids, attachments=asked.with_attachments),
-                store=vault.store,
                 now=datetime.now(UTC),
                 full_every=self.full_every,
             )
@@ -268,6 +293,7 @@ class XrayCreateBackupOperator(BaseOperator):
             "xray_conn_id": arguments.check_conn_id,
             "account": arguments.check_account,
             "vault": self._check_vault,
+            "lock_for": self._check_lock_for,
             "on_cooldown": arguments.check_on_cooldown,
             "max_wait": arguments.check_max_wait,
             "full_every": arguments.check_full_every,
@@ -280,6 +306,11 @@ class XrayCreateBackupOperator(BaseOperator):
     def _check_vault(self, vault: object) -> None:
         if vault is not None:
             arguments.check_vault(vault)
+
+    def _check_lock_for(self, lock_for: object) -> None:
+        if lock_for is not None and self.vault is None:
+            raise InvalidArgumentError("lock_for is looked at beforehand: vault must say what will be locked.")
+        arguments.check_lock_for(lock_for, self.vault)
 
     def _check_modified_since(self, modified_since: object) -> None:
         if modified_since != AUTO:

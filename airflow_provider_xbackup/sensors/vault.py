@@ -98,7 +98,6 @@ class BackupFreshnessSensor(BaseSensorOperator):
         """
         from airflow_provider_xbackup.hooks.account_bots import bots_of
         from airflow_provider_xbackup.hooks.vault import VaultHook
-        from airflow_provider_xbackup.vault.checks import is_verified
         from airflow_provider_xbackup.vault.coverage import Coverage
         from airflow_provider_xbackup.vault.status import AccountName, Promise, judge, survey
 
@@ -109,9 +108,7 @@ class BackupFreshnessSensor(BaseSensorOperator):
             )
             vault = VaultHook(self.vault).vault
             backups, coverage = vault.backups(self.service, self.account), Coverage()
-            accounts = survey(
-                coverage.watch(backups), lambda backup: is_verified(vault.store, backup, now), promise.accounts
-            )
+            accounts = survey(coverage.watch(backups), promise.accounts)
         uncovered = () if self.bots_of is None else coverage.uncovered(bots_of(self.bots_of))
         self._late = (*judge(accounts, promise, now), *uncovered, *backups.findings)
         for finding in self._late:

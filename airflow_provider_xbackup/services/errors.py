@@ -6,7 +6,13 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from airflow_provider_xbackup.errors import BackupError
+from airflow_provider_xbackup.errors import BackupError, InvalidArgumentError
+from airflow_provider_xbackup.http.errors import (
+    AnswerLostError,
+    CertificateError,
+    ConnectionFailedError,
+    InsecureHostError,
+)
 
 
 class ServiceError(BackupError):
@@ -86,3 +92,28 @@ class NotFoundError(ServiceError):
 
 class SpentLinkError(ServiceError):
     """A one-time link was used before or has run out; a fresh one can be had."""
+
+
+_NO_EFFECT = (
+    CooldownError,
+    AuthenticationError,
+    AccessDeniedError,
+    NotFoundError,
+    RefusedRequestError,
+    ThrottledError,
+    CertificateError,
+    InsecureHostError,
+    InvalidArgumentError,
+)
+
+
+def had_no_effect(error: BackupError) -> bool:
+    """Tell whether a call that failed so has begun nothing and made nothing, for certain.
+
+    A server that fails, an answer that is lost and one that cannot be read leave it open.
+
+    :param error: why the call failed
+    """
+    if isinstance(error, ConnectionFailedError):
+        return not isinstance(error, AnswerLostError)
+    return isinstance(error, _NO_EFFECT)

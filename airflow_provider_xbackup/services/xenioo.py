@@ -13,13 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, timedelta
 from typing import Any
 
-from airflow_provider_xbackup.errors import BackupError, InvalidArgumentError
-from airflow_provider_xbackup.http.errors import (
-    AnswerLostError,
-    CertificateError,
-    ConnectionFailedError,
-    InsecureHostError,
-)
+from airflow_provider_xbackup.errors import InvalidArgumentError
 from airflow_provider_xbackup.http.message import Answer, Request
 from airflow_provider_xbackup.http.tokens import Token
 from airflow_provider_xbackup.services import answers
@@ -29,7 +23,6 @@ from airflow_provider_xbackup.services.errors import (
     AuthenticationError,
     CooldownError,
     NotFoundError,
-    RefusedRequestError,
     ServiceError,
     UnreadableAnswerError,
 )
@@ -49,16 +42,6 @@ _SPEAKS_OF_TIME = re.compile(
 _SPEAKS_OF_RIGHTS = re.compile(
     r"\btoken\b|\bunauthori[sz]|\bpermission|\bnot allowed\b|\bforbidden\b|\bapi ?key\b|\bentitled\b|\bcredential",
     re.IGNORECASE,
-)
-_NOTHING_WAS_MADE = (
-    CooldownError,
-    AuthenticationError,
-    AccessDeniedError,
-    NotFoundError,
-    RefusedRequestError,
-    CertificateError,
-    InsecureHostError,
-    InvalidArgumentError,
 )
 _MOST_FIELDS_OF_A_REFUSAL = 4
 _LONGEST_REMARK = 4000
@@ -296,18 +279,6 @@ def read_restored(answer: Answer, *, assumed_wait: timedelta = COOLDOWN) -> Rest
             "look for it in the account before you try again."
         )
     return RestoredBot(key, secret)
-
-
-def has_made_nothing(error: BackupError) -> bool:
-    """Tell whether a restore that failed so has made no bot, for certain.
-
-    A server that fails, an answer that is lost and one that cannot be read leave it open.
-
-    :param error: why the restore failed
-    """
-    if isinstance(error, ConnectionFailedError):
-        return not isinstance(error, AnswerLostError)
-    return isinstance(error, _NOTHING_WAS_MADE)
 
 
 def bots_request() -> Request:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
-from airflow_provider_xbackup.http.message import Answer, Request, read_http_date
+from airflow_provider_xbackup.http.message import Answer, Request, read_http_date, read_unsatisfied_range
 from airflow_provider_xbackup.http.tokens import Token
 from airflow_provider_xbackup.services.answers import (
     describe,
@@ -298,8 +298,13 @@ class JobStatus:
         """Unknown words mean running: never success, and a deadline ends the wait."""
         return _PHASES.get(self.word.strip().lower(), JobPhase.RUNNING)
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the word is one of those that anybody has seen."""
+        return self.word.strip().lower() in _KNOWN_WORDS
+
     def __str__(self) -> str:
-        known = "" if self.word.strip().lower() in _KNOWN_WORDS else " (a word nobody knows: waiting goes on)"
+        known = "" if self.is_known else " (a word nobody knows: waiting goes on)"
         done = "" if self.progress is None else f", {self.progress:.0%} done"
         return f"{self.word[:80]}{done}{known}"
 
@@ -322,6 +327,11 @@ class Artifact(Enum):
 
     DATA = "/api/v2/backup/file"
     ATTACHMENTS = "/api/v2/backup/file/attachment"
+
+    @property
+    def label(self) -> str:
+        """What people call it."""
+        return "data file" if self is Artifact.DATA else "attachments file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,7 +387,24 @@ def read_token(answer: Answer) -> Token:
             f"Xray answered the authentication with no token ({describe_unquoted(answer)}). "
             "Check the host in the Airflow connection; a proxy or a login page may stand in between."
         )
-    return Token(value, answer.received_at, _token_lifetime(value, answer))
+    return Token(value, answer.received_at, token_lifetime(value, answer) or _TOKEN_LIFETIME)
+
+
+def token_lifetime(token: str, answer: Answer) -> timedelta | None:
+    """Read how long a JWT lives; measured by the issuer's own clock, so that ours may be wrong.
+
+    :param token: the token
+    :param answer: what handed it out; its instant counts where the token does not name its own
+    :return: None where it names no end that can be meant
+    """
+    try:
+        payload = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        begin = claims.get("iat", answer.date.timestamp())
+        lifetime = timedelta(seconds=float(claims["exp"]) - float(begin))
+    except (IndexError, KeyError, AttributeError, TypeError, ValueError, ArithmeticError, RecursionError):
+        return None
+    return lifetime if timedelta() < lifetime < timedelta(days=366) else None
 
 
 def create_backup_request(request: XrayBackupRequest) -> Request:
@@ -489,7 +516,7 @@ def read_file(answer: Answer) -> RemoteFile:
     if answer.status == 404 and not is_foreign_page(answer):
         raise FileNotAvailableError(
             f"Xray has no file for the finished backup job (404, {describe(answer)}). "
-            "It may appear in a few minutes; if the job is old, the file is gone and a new backup is needed."
+            "Soon after the job's end it may still come; long after it is gone, and a new backup is needed."
         )
     if answer.status not in (200, 206):
         raise refusal(answer, "downloading the backup file")
@@ -499,10 +526,22 @@ def read_file(answer: Answer) -> RemoteFile:
             f"Xray answered {answer.status} with {content_type} where the backup file was expected. "
             "A proxy, a login page or an error of the service stands in its place."
         )
+    return _remote_file(answer, answer.length)
+
+
+def read_file_end(answer: Answer) -> RemoteFile:
+    """Read a 416, the answer to a range that begins where the file ends or beyond: its length is the file's.
+
+    :param answer: the answer
+    """
+    return _remote_file(answer, read_unsatisfied_range(answer.headers.get("content-range")))
+
+
+def _remote_file(answer: Answer, length: int | None) -> RemoteFile:
     headers = answer.headers
     encoding = headers.get("content-encoding", "").strip().lower()
     return RemoteFile(
-        length=answer.length,
+        length=length,
         etag=headers.get("etag") or None,
         last_modified=read_http_date(headers.get("last-modified")),
         date=answer.date,
@@ -524,15 +563,15 @@ def read_linked_file(answer: Answer) -> RemoteFile:
     return read_file(answer)
 
 
-def count_request(project_id: str) -> Request:
-    """Describe the GraphQL call that counts a project's entities: one request for all of them.
+def count_request(project_id: str | None = None) -> Request:
+    """Describe the GraphQL call that counts entities: one request for all kinds of them.
 
+    :param project_id: of which project; None for those of the whole tenant, which the service may refuse
     :raises InvalidArgumentError: when the id is no number
     """
-    (checked,) = _checked_project_ids([project_id]) or ()
-    fields = " ".join(
-        f'{entity}: {query}(projectId: "{checked}", limit: 1) {{ total }}' for entity, query in _COUNTED.items()
-    )
+    ids = () if project_id is None else _checked_project_ids([project_id]) or ()
+    arguments = ", ".join((*(f'projectId: "{checked}"' for checked in ids), "limit: 1"))
+    fields = " ".join(f"{entity}: {query}({arguments}) {{ total }}" for entity, query in _COUNTED.items())
     return Request("POST", "/api/v2/graphql", json={"query": f"{{ {fields} }}"})
 
 
@@ -613,18 +652,6 @@ def _in_words(duration: timedelta) -> str:
     minutes = max(1, round(duration.total_seconds() / 60))
     hours, minutes = divmod(minutes, 60)
     return " ".join(([f"{hours} h"] if hours else []) + ([f"{minutes} min"] if minutes or not hours else []))
-
-
-def _token_lifetime(token: str, answer: Answer) -> timedelta:
-    """Read how long a JWT lives; measured by the issuer's own clock, so that ours may be wrong."""
-    try:
-        payload = token.split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        begin = claims.get("iat", answer.date.timestamp())
-        lifetime = timedelta(seconds=float(claims["exp"]) - float(begin))
-    except (IndexError, KeyError, AttributeError, TypeError, ValueError, ArithmeticError, RecursionError):
-        return _TOKEN_LIFETIME
-    return lifetime if timedelta() < lifetime < timedelta(days=366) else _TOKEN_LIFETIME
 
 
 def _read_job_id(value: object) -> str:

@@ -28,12 +28,15 @@ class QueryError(Exception):
     """A query that cannot be answered; the text is the GraphQL message."""
 
 
-def totals(query: str, variables: dict[str, Any], data: TenantData) -> dict[str, dict[str, int]]:
+def totals(
+    query: str, variables: dict[str, Any], data: TenantData, *, counts_tenant: bool = True
+) -> dict[str, dict[str, int]]:
     """Answer a query for totals.
 
     :param query: one or more fields such as ``a: getTests(projectId: "10042", limit: 1) { total }``
     :param variables: values of ``$names`` in the query
     :param data: what is counted
+    :param counts_tenant: all projects are counted where a field names none, or that is refused
     :raises QueryError: on anything else
     """
     operation = _OPERATION.fullmatch(query)
@@ -44,14 +47,14 @@ def totals(query: str, variables: dict[str, Any], data: TenantData) -> dict[str,
         found = _FIELD.match(fields, position)
         if found is None:
             raise QueryError(f"Syntax Error: Unexpected {fields[position : position + 10]!r}.")
-        answer[found["alias"] or found["name"]] = {"total": _total(found, variables, data)}
+        answer[found["alias"] or found["name"]] = {"total": _total(found, variables, data, counts_tenant)}
         position = found.end()
     if not answer:
         raise QueryError("Syntax Error: Expected Name, found }.")
     return answer
 
 
-def _total(found: re.Match[str], variables: dict[str, Any], data: TenantData) -> int:
+def _total(found: re.Match[str], variables: dict[str, Any], data: TenantData, counts_tenant: bool) -> int:
     name = found["name"]
     if name not in _ENTITIES:
         raise QueryError(f'Cannot query field "{name}" on type "Query".')
@@ -65,6 +68,8 @@ def _total(found: re.Match[str], variables: dict[str, Any], data: TenantData) ->
     if not isinstance(limit, int) or not 1 <= limit <= _LARGEST_LIMIT:
         raise QueryError(f"The limit must be between 1 and {_LARGEST_LIMIT}.")
     project = arguments.get("projectId")
+    if project is None and not counts_tenant:
+        raise QueryError(f'"{name}" needs a projectId or a jql.')
     projects = data.settings.projects if project is None else (str(project),)
     return sum(data.count(each, _ENTITIES[name]) for each in projects)
 

@@ -141,6 +141,7 @@ class XraySettings(Settings):
     :param attachments_survive: the attachments of an older job are served when the newest has none
     :param file_url_origin: scheme, host and port in ``fileUrl``; default the simulator itself
     :param file_served: ``previous`` serves the file of the job before, as a stale cache would
+    :param counts_tenant: GraphQL counts all projects together where a query names none, or refuses it
     :param json_case: spelling of the field names in answers
     :param throttle: refuse too many requests with 429
     :param throttle_requests: requests allowed in the window
@@ -175,6 +176,7 @@ class XraySettings(Settings):
     attachments_survive: bool = False
     file_url_origin: str | None = None
     file_served: Literal["latest", "previous"] = "latest"
+    counts_tenant: bool = True
     json_case: KeyCase = "documented"
     throttle: bool = False
     throttle_requests: int = Field(default=300, ge=0)

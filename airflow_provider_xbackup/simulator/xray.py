@@ -123,7 +123,12 @@ class XrayApi:
         variables = body.get("variables")
         data = self._world.tenants.data(tenant)
         try:
-            totals = graphql.totals(body["query"], variables if isinstance(variables, dict) else {}, data)
+            totals = graphql.totals(
+                body["query"],
+                variables if isinstance(variables, dict) else {},
+                data,
+                counts_tenant=self._settings.counts_tenant,
+            )
         except graphql.QueryError as error:
             return json_answer({"errors": [{"message": str(error)}], "data": None})
         return json_answer({"data": totals})

@@ -17,6 +17,7 @@ T = TypeVar("T")
 Checks = Mapping[str, Callable[[Any], object]]
 """For each argument the function that raises when its value cannot be meant."""
 
+_LONGEST = timedelta(days=36525)
 COOLDOWN_CHOICES = ("wait", "skip", "fail")
 
 
@@ -206,6 +207,32 @@ def seconds_of(duration: timedelta | float) -> float:
     return duration.total_seconds() if isinstance(duration, timedelta) else duration
 
 
+def check_lock_for(value: object, vault: object) -> None:
+    """Check how long backups are locked; None stands for no lock.
+
+    :param value: how long
+    :param vault: where they are, which may not be known yet
+    :raises InvalidArgumentError: when it is no duration
+    :raises UnlockableStoreError: when no vault of this kind locks backups
+    """
+    from airflow_provider_xbackup.vault.locks import Lock, check_lockable
+    from airflow_provider_xbackup.vault.url import VaultUrl
+
+    lock = Lock.of(value)  # type: ignore[arg-type]
+    if lock is not None and is_literal(vault):
+        check_lockable(VaultUrl.parse(vault), lock)
+
+
+def check_lock_mode(value: object) -> None:
+    """Check how hard backups are locked.
+
+    :raises InvalidArgumentError: when it is not one of the two words
+    """
+    from airflow_provider_xbackup.vault.locks import check_mode
+
+    check_mode(value)
+
+
 def check_compress(value: object) -> None:
     """Check whether to compress.
 
@@ -247,6 +274,7 @@ def check_above_zero(name: str, value: object) -> None:
     """
     if not isinstance(value, timedelta) or value <= timedelta():
         raise InvalidArgumentError(f"{name} must be a timedelta above 0 and is {value!r}.")
+    _check_longest(name, value)
 
 
 def check_zero_or_more(name: str, value: object) -> None:
@@ -256,6 +284,13 @@ def check_zero_or_more(name: str, value: object) -> None:
     """
     if not isinstance(value, timedelta) or value < timedelta():
         raise InvalidArgumentError(f"{name} must be a timedelta of 0 or more and is {value!r}.")
+    _check_longest(name, value)
+
+
+def _check_longest(name: str, value: timedelta) -> None:
+    """Refuse a duration that would lead off the calendar."""
+    if value > _LONGEST:
+        raise InvalidArgumentError(f"{name} must be 100 years at most and is {value!r}.")
 
 
 def check_bool(name: str, value: object) -> None:

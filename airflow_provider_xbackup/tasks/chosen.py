@@ -19,18 +19,20 @@ class Chosen:
     :param selectors: which; none means all
     :param service: only this service
     :param account: only this account
+    :param asked_for: what somebody wrote to choose a single one, also in a task before; None where nobody knows
     """
 
     selectors: tuple[Selector, ...]
     service: str | None = None
     account: str | None = None
+    asked_for: str | None = None
 
     @classmethod
     def of(cls, value: object, service: str | None = None, account: str | None = None) -> Chosen:
         """Read which backups are meant.
 
         :param value: a selector, see :meth:`~airflow_provider_xbackup.vault.choose.Selector.parse`, a list of
-            them, what a transfer returned, or None for all
+            them, what a transfer or a hold returned, or None for all
         :param service: only this service
         :param account: only this account
         :raises InvalidArgumentError: when it is something else
@@ -40,15 +42,17 @@ class Chosen:
         if value is None:
             return cls((), service, account)
         if isinstance(value, str):
-            return cls((Selector.parse(value),), service, account)
+            return cls((Selector.parse(value),), service, account, value.strip())
         if isinstance(value, Mapping):
             known = [value.get(name) for name in ("service", "account", "backup_id")]
             if all(isinstance(each, str) and each for each in known):
-                return cls((Selector.parse(str(known[2])),), str(known[0]), str(known[1]))
+                selectors = (Selector.parse(str(known[2])),)
+                return cls(selectors, str(known[0]), str(known[1]), value.get("asked_for"))
         elif isinstance(value, (list, tuple)) and value and all(isinstance(each, str) for each in value):
             return cls(tuple(Selector.parse(each) for each in value), service, account)
         raise InvalidArgumentError(
-            f"backup_id takes {FORMS}, a list of these, or what a transfer returned, and is {str(value)[:80]!r}."
+            f"backup_id takes {FORMS}, a list of these, or what a transfer or a hold returned, and is "
+            f"{str(value)[:80]!r}."
         )
 
 

@@ -38,6 +38,7 @@ def handle(
     on_cooldown: str,
     give_up_at: datetime,
     refusals: int,
+    because: str = "",
 ) -> NoReturn:
     """Skip, fail, or wait without holding a worker and go on in the task's ``try_again`` method.
 
@@ -46,21 +47,23 @@ def handle(
     :param on_cooldown: ``wait``, ``skip`` or ``fail``
     :param give_up_at: no wait reaches beyond this instant, over all refusals together
     :param refusals: how many there were before this one
+    :param because: what is known of its cause, for people
     :raises AirflowSkipException: for ``skip``
     :raises XBackupFailError: for ``fail``, when the wait would be too long, and when an answer that may
         also mean something else comes again after a wait
     :raises TaskDeferred: for ``wait``
     """
+    told = f"{refusal} {because}".rstrip()
     if on_cooldown == "skip":
-        raise AirflowSkipException(str(refusal))
+        raise AirflowSkipException(told)
     if on_cooldown == "fail":
-        raise XBackupFailError(f"{refusal} Set on_cooldown='wait' to wait without holding a worker.")
+        raise XBackupFailError(f"{told} Set on_cooldown='wait' to wait without holding a worker.")
     if not refusal.certain and refusals:
-        raise XBackupFailError(f"{refusal} The wait for it is over and the answer is the same.")
+        raise XBackupFailError(f"{told} The wait for it is over and the answer is the same.")
     now = datetime.now(UTC)
     if refusal.available_at > give_up_at:
         raise XBackupFailError(
-            f"{refusal} That is later than this task may wait (max_wait, until {give_up_at:%Y-%m-%d %H:%M} UTC). "
+            f"{told} That is later than this task may wait (max_wait, until {give_up_at:%Y-%m-%d %H:%M} UTC). "
             "Raise max_wait, or look for what else asks for backups of this account."
         )
     # Imported here: only a refusal needs it.
@@ -70,7 +73,7 @@ def handle(
     # The end of waiting is never slept through: the last question comes there.
     wait = max(refusal.available_at - now, min(backoff, give_up_at - now), SHORTEST_WAIT)
     jitter = min(LONGEST_JITTER, wait / 20) * random.random()  # noqa: S311 - spreads load, hides nothing
-    task.log.warning("%s Waiting for it; no worker is held meanwhile.", refusal)
+    task.log.warning("%s Waiting for it; no worker is held meanwhile.", told)
     task.defer(
         trigger=DateTimeTrigger(moment=now + wait + jitter),
         method_name="try_again",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from airflow_provider_xbackup.exceptions import XBackupError
 
@@ -25,10 +25,11 @@ class Interrupt:
         self._thread: int | None = None
 
     @contextlib.contextmanager
-    def heeded(self, about: str) -> Iterator[None]:
+    def heeded(self, about: str, outlook: Callable[[], str]) -> Iterator[None]:
         """Let :meth:`end` end this block, in the thread it runs in.
 
         :param about: whom the transfer is for, for example ``Xray account 'acme'``
+        :param outlook: tells in a sentence what the next try will find
         :raises XBackupError: when it was ended; Airflow may try again
         """
         self._thread = threading.get_ident()
@@ -37,8 +38,8 @@ class Interrupt:
         except _Ended:
             raise XBackupError(
                 f"{about}: the transfer was told to end (SIGTERM) and has ended. The task was marked or cleared, "
-                "or its worker shuts down. What it could not remove in time is garbage and is collected; the next "
-                "try goes on with what is in hand."
+                "or its worker shuts down. What it could not remove in time is garbage and is collected. "
+                f"{outlook()}"
             ) from None
         finally:
             self._thread = None

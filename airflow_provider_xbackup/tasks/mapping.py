@@ -39,7 +39,7 @@ def with_defaults(*never_mapped: str) -> Callable[[Callable[P, R]], Callable[P, 
                 if _is_in_no_row(kwargs[name], never_mapped=name in never_mapped):
                     kwargs[name] = defaults[name]
             for name in never_mapped:
-                if not is_literal(kwargs.get(name)):
+                if hasattr(kwargs.get(name), "iter_references"):  # what Airflow fills in row by row
                     raise ValueError(_same_for_all(name))
             return group(*args, **kwargs)
 

@@ -44,3 +44,8 @@ class TaskMemory:
         """
         if self._store is not None:
             self._store.set(self._key, {"fingerprint": self._fingerprint, **values})
+
+    def forget(self) -> None:
+        """Keep nothing any more, where there is a store; what it raises is of any kind."""
+        if self._store is not None:
+            self._store.delete(self._key)

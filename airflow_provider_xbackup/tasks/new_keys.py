@@ -95,11 +95,23 @@ class VariablePlace:
 
         with self._speaking("read"):
             value = Variable.get(self.name, default=None)
-            # A server that does not answer looks like a Variable that is not there; from 3.3 on, a list tells.
-            hidden = value is None and hasattr(Variable, "keys") and self.name in Variable.keys(prefix=self.name)
+            # A server that does not answer looks like a Variable that is not there.
+            hidden = value is None and self._exists()
         if hidden:
             raise KeyPlaceError(f"{self} exists and could not be read.")
         return None if value is None else str(value)
+
+    def _exists(self) -> bool:
+        from airflow.providers.common.compat.sdk import Variable
+
+        if hasattr(Variable, "keys"):  # Airflow 3.3
+            return self.name in Variable.keys(prefix=self.name)
+        from airflow.sdk.execution_time import task_runner
+        from airflow.sdk.execution_time.comms import GetVariable, VariableResult
+
+        supervisor = getattr(task_runner, "SUPERVISOR_COMMS", None)
+        # Raises what Variable.get passes over: that the server failed.
+        return supervisor is not None and isinstance(supervisor.send(GetVariable(key=self.name)), VariableResult)
 
     def create(self, text: str) -> None:
         """Make the Variable."""
@@ -348,7 +360,7 @@ def mask(text: str) -> None:
 
     :param text: the connection, as JSON
     """
-    from airflow.providers.common.compat.sdk import mask_secret
+    from airflow.sdk.log import mask_secret
 
     with contextlib.suppress(ValueError, TypeError, AttributeError):
         extra = json.loads(text).get("extra", {})

@@ -38,9 +38,10 @@ def producer_of(context: Context) -> Producer:
 def conclusion_of(backup: Backup) -> str:
     """Say in one line what became of a transfer, as its log ends with."""
     size = backup.manifest.stored_size
-    if backup.state == "suspect":
-        reasons = " ".join(backup.manifest.condition.reasons)
-        return f"Backup {backup.location} is stored as suspect: {size} bytes. {reasons}".rstrip()
+    if not backup.reliable:
+        return " ".join(
+            (f"Backup {backup.location} is stored as {backup.state}: {size} bytes.", *backup.verdict.flaws)
+        )
     return f"Backup {backup.location} is whole: {size} bytes."
 
 

@@ -21,6 +21,7 @@ from airflow_provider_xbackup.services.xenioo import (
     read_backup,
 )
 from airflow_provider_xbackup.transfer.download import decoded
+from airflow_provider_xbackup.transfer.errors import CutOffBackupError
 
 _START = 64 << 10
 
@@ -51,9 +52,9 @@ class OpenBackup:
         :raises AuthenticationError: when it is such a refusal, of the token
         :raises UnreadableAnswerError: when it is empty or a web page
         :raises ConnectionFailedError: when it breaks off; the bot's hour may be spent then
+        :raises CutOffBackupError: when its JSON has no end, whatever HTTP says; the same
         """
-        blocks = self._named(self._checked())
-        return blocks if self.file.end_is_told else self._followed(blocks)
+        return self._followed(self._named(self._checked()))
 
     def _checked(self) -> Iterator[bytes]:
         start, checked = b"", False
@@ -77,20 +78,30 @@ class OpenBackup:
             yield block
 
     def _followed(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
-        """Look for the end in the content, where a connection that breaks looks like one that is done."""
+        """Look for the end in the content: an answer that HTTP ends in order may have been cut off before."""
         start = next(blocks)
-        json_end = JsonEnd(start)
+        json_end, received = JsonEnd(start), len(start)
         yield start
         for block in blocks:
             json_end.feed(block)
+            received += len(block)
             yield block
         if json_end.is_cut_off():
-            raise ConnectionFailedError("The bot's backup ended in the middle of its JSON.")
-        if not json_end.is_complete():
-            what = "is JSON of a kind that cannot be followed" if may_begin_json(start) else "is not JSON"
+            raise CutOffBackupError(
+                f"The bot's backup ends after {received} bytes in the middle of its JSON: it was cut off, though "
+                "HTTP does not tell. Nothing of it is stored. The call has probably spent the bot's hour."
+            )
+        if json_end.is_complete():
+            return
+        if may_begin_json(start):
             self.doubts.append(
-                "The server announced neither the length nor the end of the bot's backup, and its content "
-                f"{what}: nothing proves that it is whole."
+                "The bot's backup begins as JSON and cannot be followed to its end as such: nothing proves that "
+                "it is whole."
+            )
+        elif not self.file.end_is_told:
+            self.doubts.append(
+                "The server announced neither the length nor the end of the bot's backup, and its content is not "
+                "JSON: nothing proves that it is whole."
             )
 
     def _counted(self) -> Iterator[bytes]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
+import random
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from tenacity import nap
+
+from airflow_provider_xbackup.errors import BackupError
 from airflow_provider_xbackup.http.errors import ConnectionFailedError
 from airflow_provider_xbackup.http.message import Answer, Request, read_content_range
 from airflow_provider_xbackup.http.sync import Client, Stream
@@ -23,25 +27,27 @@ from airflow_provider_xbackup.services.xray import (
     RemoteFile,
     file_request,
     read_file,
+    read_file_end,
     read_linked_file,
     read_redirect,
 )
-from airflow_provider_xbackup.transfer.errors import ReplacedFileError
+from airflow_provider_xbackup.transfer.errors import ReplacedFileError, WrongLengthError
+from airflow_provider_xbackup.transfer.judge import check_not_superseded
 
 log = logging.getLogger(__name__)
 
 # What may be different a moment later, while the bytes that are here stay good.
 _PASSING = (ConnectionFailedError, FileNotAvailableError, ServerFaultError, SpentLinkError, ThrottledError)
 
-TRIES = 5
-"""How often in a row a connection may break without bringing a single byte."""
+RESUMES = 7
+"""How often in a row a download goes on where it broke without getting a single byte further."""
+
+LONGEST_PAUSE = 30.0
+"""Seconds. The pauses before so many resumes add up to a minute and a half: as long as a gateway may restart."""
 
 _REDIRECTS = 3
 _DECODED_AT_ONCE = 1 << 20
-_REPLACED = (
-    "The server's backup file changed while it was being downloaded: a newer backup of the tenant took its place.",
-    "Nothing was stored of this one.",
-)
+_REPLACED = "The server's backup file changed while it was being downloaded."
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +90,8 @@ def open_file(client: Client, artifact: Artifact, resume: Resume | None = None) 
     for _ in range(_REDIRECTS):
         location = read_redirect(stream.answer)
         if location is None:
-            return _opened(stream, read)
+            # Only who resumes names a range.
+            return _opened(stream, read_file_end if resume and stream.status == 416 else read)
         stream.close()
         stream = client.open_link(_link_request(request), location)
         read = read_linked_file
@@ -112,6 +119,9 @@ class Download:
 
     :param client: the client of the tenant's connection
     :param artifact: which file
+    :ivar remote: what its headers said when it was begun
+    :ivar received: how many of its bytes have come
+    :ivar resumed: how often it went on after a break
     :raises ServiceError: when there is no file to be had
     """
 
@@ -120,6 +130,7 @@ class Download:
         self._artifact = artifact
         self._open = open_file(client, artifact)
         self.remote = self._open.remote
+        self.received = 0
         self.resumed = 0
 
     def __enter__(self) -> Download:
@@ -133,54 +144,80 @@ class Download:
 
         :raises ConnectionFailedError: when it broke off and cannot be resumed
         :raises ReplacedFileError: when the server has another file by now
+        :raises SupersededFileError: when that one is a later backup's
+        :raises WrongLengthError: when the file is not as long as was announced
         """
-        done = skip = failures = 0
+        skip = failures = 0
         broken = False
         while True:
             try:
                 if broken:
-                    skip = self._reopen(done)
+                    skip = self._reopen(self.received)
                     broken = False
                     self.resumed += 1
                 for block in self._open.blocks():
                     fresh = block[skip:]
                     skip -= len(block) - len(fresh)
                     if fresh:
-                        done += len(fresh)
+                        self.received += len(fresh)
                         failures = 0
                         yield fresh
-                self._check_length(done)
+                self._check_length()
             except _PASSING as error:
                 failures += 1
                 broken = True
                 self._open.close()
-                if _validator(self.remote) is None or failures > TRIES:
+                if _validator(self.remote) is None or failures > RESUMES:
                     raise
-                log.warning("%s Resuming at byte %d.", error, done)
+                pause = _pause_after(failures)
+                where = (self.received, self._artifact.label)
+                log.warning("%s Resuming at byte %d of the %s in %.0f s.", error, *where, pause)
+                nap.sleep(pause)
             else:
                 return
 
     def _reopen(self, done: int) -> int:
         """Open the file again and return how many bytes at the start of its body are here already."""
-        resume = Resume(done, _validator(self.remote) or "")
-        self._open = open_file(self._client, self._artifact, resume)
+        self._open = open_file(self._client, self._artifact, Resume(done, _validator(self.remote) or ""))
+        try:
+            return self._overlap(done)
+        except BackupError:
+            self._open.close()
+            raise
+
+    def _overlap(self, done: int) -> int:
+        here, there = self.remote, self._open.remote
+        check_not_superseded(here.last_modified, there)
         status, headers = self._open.stream.status, self._open.stream.answer.headers
+        if status == 416:
+            if self._changed() or there.length not in (None, done):
+                raise ReplacedFileError(_REPLACED)
+            announced = "no length" if here.length is None else f"{here.length} bytes"
+            raise WrongLengthError(
+                f"The server announced {announced} of the file and says after {done} bytes that there are no more."
+            )
         if status == 206:
             found = read_content_range(headers.get("content-range"))
-            known = self.remote.length
-            same_length = found and (known is None or found[1] in (None, known))
-            if not found or found[0] != resume.offset or not same_length or self._changed():
-                self._open.close()
-                raise ReplacedFileError(*_REPLACED)
+            if not found or found[0] != done or self._changed():
+                raise ReplacedFileError(_REPLACED)
+            self._compare_lengths(found[1])
             return 0
         # A whole file instead of the rest is spliced only where it names itself the same, and not by silence.
-        if (
-            _validator(self._open.remote) != _validator(self.remote)
-            or self._open.remote.length != self.remote.length
-        ):
-            self._open.close()
-            raise ReplacedFileError(*_REPLACED)
-        return resume.offset
+        if _validator(there) != _validator(here):
+            raise ReplacedFileError(_REPLACED)
+        self._compare_lengths(there.length)
+        return done
+
+    def _compare_lengths(self, length: int | None) -> None:
+        """Refuse a file that has another length than announced: the same one where it names itself so."""
+        here, there = self.remote, self._open.remote
+        if None in (here.length, length) or here.length == length:
+            return
+        if _validator(there) != _validator(here):
+            raise ReplacedFileError(_REPLACED)
+        raise WrongLengthError(
+            f"The server announced {here.length} bytes of the file, and {length} when it was asked again."
+        )
 
     def _changed(self) -> bool:
         here, there = self.remote, self._open.remote
@@ -189,11 +226,9 @@ class Download:
             here.last_modified,
         )
 
-    def _check_length(self, done: int) -> None:
-        if self.remote.encoding is None and self.remote.length not in (None, done):
-            raise ConnectionFailedError(
-                f"The download ended after {done} of {self.remote.length} announced bytes."
-            )
+    def _check_length(self) -> None:
+        if self.remote.encoding is None and self.remote.length not in (None, self.received):
+            raise ConnectionFailedError("The download ended before its announced end.")
 
 
 def decoded(blocks: Iterable[bytes], encoding: str | None) -> Iterator[bytes]:
@@ -247,15 +282,16 @@ def _validator(remote: RemoteFile) -> str | None:
     return f"{modified:%a, %d %b %Y %H:%M:%S GMT}" if modified and not etag else None
 
 
+def _pause_after(failures: int) -> float:
+    """Return how long to wait after so many failures in a row: many downloads may have broken at once."""
+    return min(2.0 ** (failures - 1), LONGEST_PAUSE) + random.random()  # noqa: S311 - spreads load, hides nothing
+
+
 def _new_decoder() -> zlib._Decompress:
     return zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
 
 
 def _opened(stream: Stream, read: Callable[[Answer], RemoteFile]) -> OpenFile:
-    if stream.status == 416:
-        # Only who resumes names a range: the file ends before it, so it is another.
-        stream.close()
-        raise ReplacedFileError(*_REPLACED)
     try:
         return OpenFile(read(stream.answer), stream)
     except ServiceError:

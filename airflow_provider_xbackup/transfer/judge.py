@@ -11,7 +11,12 @@ from datetime import datetime, timedelta
 
 from airflow_provider_xbackup.services.instants import format_instant
 from airflow_provider_xbackup.services.xray import RemoteFile, XrayBackupJob
-from airflow_provider_xbackup.transfer.errors import ClockError, ForeignFileError, StaleFileError
+from airflow_provider_xbackup.transfer.errors import (
+    ClockError,
+    ForeignFileError,
+    StaleFileError,
+    SupersededFileError,
+)
 
 CLOCK_TOLERANCE = timedelta(minutes=2)
 """Between the clocks of the service's own machines."""
@@ -26,6 +31,7 @@ _RUN_AGAIN = (
     "Nothing was stored. Run the DAG again: a new run asks for a new backup, once the 6 hours since the last one "
     "are over. Until then, the creating task of this run, cleared, would find this same job."
 )
+_TWO_SCHEDULES = "Two schedules for one tenant replace each other's files."
 
 
 def check_clock(theirs: datetime, ours: datetime) -> None:
@@ -70,14 +76,13 @@ def check_fresh(remote: RemoteFile, job: XrayBackupJob, ours: datetime) -> None:
     if written < job.requested_at - CLOCK_TOLERANCE:
         raise StaleFileError(
             f"The server's file was written at {format_instant(written)}, before job {job.job_id} was asked for "
-            f"at {format_instant(job.requested_at)}: it is an earlier backup.",
-            "Nothing was stored. The new file may appear in a few minutes.",
+            f"at {format_instant(job.requested_at)}: it is an earlier backup."
         )
     if written > finished_at + LATE_FILE + CLOCK_TOLERANCE:
         raise ForeignFileError(
             f"The server's file was written at {format_instant(written)}, long after the end of job {job.job_id}, "
             f"which {_end_of(job)}: a later backup of the tenant took its place, and the one asked for is gone.",
-            f"{_RUN_AGAIN} Two schedules for one tenant replace each other's files.",
+            f"{_RUN_AGAIN} {_TWO_SCHEDULES}",
         )
     if written > job.alone_until + CLOCK_TOLERANCE:
         raise ForeignFileError(
@@ -85,6 +90,22 @@ def check_fresh(remote: RemoteFile, job: XrayBackupJob, ours: datetime) -> None:
             f"{format_instant(finished_at)}. The server's file was written at {format_instant(written)}, when a "
             "later backup of the tenant can have been made already: nothing proves that the file is this job's.",
             f"{_RUN_AGAIN} Of a job that takes hours a file is stored when its sensor asks all along.",
+        )
+
+
+def check_not_superseded(seen: datetime | None, remote: RemoteFile) -> None:
+    """Refuse a file that took the place of the job's own, however soon that was.
+
+    :param seen: when the job's file was written, as it was seen before; None where it was not, or did not say
+    :param remote: the headers of the file that is served now
+    :raises SupersededFileError: when it was written later
+    """
+    if seen is not None and remote.last_modified is not None and remote.last_modified > seen:
+        raise SupersededFileError(
+            f"The job's file, written at {format_instant(seen)}, was replaced while it was being downloaded: the "
+            f"one served now was written at {format_instant(remote.last_modified)}. A later backup of the tenant "
+            "took its place, and the one asked for is gone.",
+            f"{_RUN_AGAIN} {_TWO_SCHEDULES}",
         )
 
 

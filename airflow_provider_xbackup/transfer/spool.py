@@ -128,6 +128,13 @@ class Spool:
             _unlink(body)
         return None
 
+    def holds(self, key: str) -> bool:
+        """Tell whether something was spooled under a key; whether it is whole, :meth:`find` tells.
+
+        :param key: what identifies the task instance
+        """
+        return self._path(key, _RECORD).exists()
+
     def note_lost_answer(self, bot: str, at: datetime) -> None:
         """Note that a bot answered and that what it sent cannot be used: its hour may be spent.
 

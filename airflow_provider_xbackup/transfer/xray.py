@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type
-from tenacity.stop import stop_base
-from tenacity.wait import wait_exponential, wait_random
-
-from airflow_provider_xbackup.contents.errors import DamagedZipError
 from airflow_provider_xbackup.contents.zipcheck import ZipInspector, ZipReport
 from airflow_provider_xbackup.errors import BackupError, InvalidArgumentError
 from airflow_provider_xbackup.http.errors import ConnectionFailedError
 from airflow_provider_xbackup.http.sync import Client
 from airflow_provider_xbackup.services.errors import (
     FileNotAvailableError,
-    ServerFaultError,
     ServiceError,
-    SpentLinkError,
-    ThrottledError,
-    UnreadableAnswerError,
 )
 from airflow_provider_xbackup.services.xray import (
     Artifact,
@@ -36,19 +27,20 @@ from airflow_provider_xbackup.services.xray import (
     read_status,
     status_request,
 )
+from airflow_provider_xbackup.transfer.attempts import Attempts
 from airflow_provider_xbackup.transfer.download import Download, identify
 from airflow_provider_xbackup.transfer.errors import (
     ExpiredBackupError,
-    ForeignFileError,
     IncompleteBackupError,
     RefusedFileError,
-    ReplacedFileError,
     StaleFileError,
+    UntakenFileError,
 )
 from airflow_provider_xbackup.transfer.judge import (
     check_clock,
     check_counts,
     check_fresh,
+    check_not_superseded,
     check_projects,
 )
 from airflow_provider_xbackup.transfer.options import Check
@@ -56,32 +48,22 @@ from airflow_provider_xbackup.vault.acceptance import how_to_accept
 from airflow_provider_xbackup.vault.catalog import Backup
 from airflow_provider_xbackup.vault.chain import newest_reliable_full
 from airflow_provider_xbackup.vault.drops import find_drops, sizes_of
+from airflow_provider_xbackup.vault.encoding import is_encoded_so
+from airflow_provider_xbackup.vault.errors import DamagedBackupError
 from airflow_provider_xbackup.vault.layout import digits_of, make_backup_id
+from airflow_provider_xbackup.vault.locks import Lock
 from airflow_provider_xbackup.vault.manifest import Artifact as StoredArtifact
 from airflow_provider_xbackup.vault.manifest import Condition, Producer, Remote, Scope
 from airflow_provider_xbackup.vault.vault import Draft, Vault
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 MOST_COUNTED = 50
 """How many projects are counted live, a request each: the vendor allows 300 requests in 5 minutes."""
 
-BROKEN_TRIES = 3
-"""How often a file is taken from its beginning after its download broke beyond resuming."""
-
 _ROLES = {Artifact.DATA: "backup", Artifact.ATTACHMENTS: "attachments"}
 _MEDIA_TYPE = "application/zip"
-_NOT_THERE_YET = (FileNotAvailableError, StaleFileError)
-_BROKEN = (
-    ConnectionFailedError,
-    DamagedZipError,
-    ReplacedFileError,
-    ServerFaultError,
-    SpentLinkError,
-    ThrottledError,
-    UnreadableAnswerError,
-)
+_NOT_COUNTED = (ServiceError, ConnectionFailedError, InvalidArgumentError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +80,7 @@ class XrayTransfer:
         the zip's directory only
     :param accept_identical: take a data zip that equals another job's byte for byte
     :param max_drop: the share by which a full may fall below its predecessor before it is suspect
+    :param lock: for how long, and how hard, the backup is locked
     :param patience: how long a file that is not there yet is asked for again
     """
 
@@ -110,9 +93,15 @@ class XrayTransfer:
     check: Check = "content"
     accept_identical: bool = False
     max_drop: float = 0.5
+    lock: Lock | None = None
     patience: timedelta = timedelta(minutes=10)
-    # A file may be looked at many times within the tenant's budget of requests: each project is counted once.
-    _counted: dict[str, Mapping[str, int]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    # A file may be looked at many times within the tenant's budget of requests: each project is counted once, and
+    # the tenant as a whole, which is None.
+    _counted: dict[str | None, Mapping[str, int]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    # When the job's files were written, once they were seen: one that is written later is another job's.
+    _written: dict[Artifact, datetime] = field(default_factory=dict, init=False, repr=False, compare=False)
     # One that is an earlier backup's is not transferred again to find that out again, by what identifies it.
     _refused: dict[object, StaleFileError] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -130,6 +119,7 @@ class XrayTransfer:
         :raises IncompleteBackupError: when attachments were asked for and could not be had: the data is
             stored then
         :raises ExpiredBackupError: when it was stored and has expired since
+        :raises DamagedBackupError: when it was stored and is damaged
         :raises BackupError: when the service or the vault is in the way
         """
         stored = self.vault.find("xray", self.account, self.backup_id)
@@ -139,12 +129,20 @@ class XrayTransfer:
                 "counts as gone, and what is served now is not taken in its place. Bring it back with "
                 "`xbackup undelete`, or run the DAG again: a new run asks for a new backup."
             )
+        if stored is not None and stored.damaged:
+            raise DamagedBackupError(
+                f"The backup {stored.location} of job {self.job.job_id} is stored, and damaged: "
+                f"{' '.join(stored.verdict.flaws)} What is served now is not taken in its place. Run the DAG "
+                "again: a new run asks for a new backup."
+            )
         if stored is None and self.job.finished_at is None:
             return replace(self, job=self._seen_done()).run()
         if stored is None:
             stored = self._take()
         else:
             log.info("Backup %s is in the vault already; nothing has to be done.", stored.location)
+            self._warn_of_other_keys(stored)
+            self.vault.keep_locked(stored, self.lock)
         if stored.manifest.condition.state == "incomplete":
             raise IncompleteBackupError(
                 f"The backup {stored.backup_id} is stored without its attachments, which were asked for: "
@@ -152,6 +150,18 @@ class XrayTransfer:
                 "cause is gone: a new run asks for a new backup; clearing this run's tasks finds this one again."
             )
         return stored
+
+    def _warn_of_other_keys(self, stored: Backup) -> None:
+        """Say when an earlier try stored the job's backup for others than those who are to read it now."""
+        if all(is_encoded_so(artifact, self.recipients) for artifact in stored.manifest.artifacts):
+            return
+        encrypted = any(artifact.encryption for artifact in stored.manifest.artifacts)
+        log.warning(
+            "Backup %s is %s, and stays so: an earlier try stored it, and encrypt_to has changed since. A new run "
+            "encrypts its backup as encrypt_to says now.",
+            stored.location,
+            "encrypted to other keys than encrypt_to names" if encrypted else "NOT encrypted",
+        )
 
     def _seen_done(self) -> XrayBackupJob:
         """Return the job as done, which no sensor has seen yet."""
@@ -165,7 +175,8 @@ class XrayTransfer:
 
     def _take(self) -> Backup:
         # What is stored stays: an attachments file that breaks or comes late costs no second download of the data.
-        draft, remote, report = self._persistently(self._begin)
+        attempts = self._attempts(Artifact.DATA)
+        draft, remote, report = attempts.persist(lambda: self._begin(attempts))
         with draft:
             missing = self._add_attachments(draft) if self.job.with_attachments else ""
             return draft.commit(
@@ -181,14 +192,15 @@ class XrayTransfer:
                     last_modified=remote.last_modified,
                 ),
                 entities=report.entities,
+                projects=report.projects,
                 producer=self.producer,
             )
 
-    def _begin(self) -> tuple[Draft, RemoteFile, ZipReport]:
+    def _begin(self, attempts: Attempts) -> tuple[Draft, RemoteFile, ZipReport]:
         """Begin a draft with the data in it."""
         with contextlib.ExitStack() as undo:
-            draft = undo.enter_context(self.vault.draft("xray", self.account, self.backup_id))
-            with Download(self.client, Artifact.DATA) as download:
+            draft = undo.enter_context(self.vault.draft("xray", self.account, self.backup_id, lock=self.lock))
+            with attempts.open() as download:
                 if known := self._refused.get(identify(download.remote)):
                     raise StaleFileError(*known.args)
                 inspection = Inspection(self.check, entities=True)
@@ -205,27 +217,31 @@ class XrayTransfer:
         now = datetime.now(UTC)
         check_clock(download.remote.date, now)
         check_fresh(download.remote, self.job, now)
+        check_not_superseded(self._written.get(artifact), download.remote)
+        if download.remote.last_modified is not None:
+            self._written.setdefault(artifact, download.remote.last_modified)
         role = _ROLES[artifact]
         size = download.remote.length if download.remote.encoding is None else None
-        log.info("Storing the %s file of job %s (%s bytes).", role, self.job.job_id, size or "unknown")
+        log.info("Storing the %s of job %s (%s bytes).", artifact.label, self.job.job_id, size or "unknown")
         added = draft.add(role, blocks, media_type=_MEDIA_TYPE, expected_size=size, recipients=self.recipients)
         log.info("Stored %s: %d bytes, sha256 %s.", added.name, added.stored_size, added.stored_sha256)
         return added
 
     def _add_attachments(self, draft: Draft) -> str:
         """Store the attachments; return why they could not be had, or an empty text."""
+        attempts = self._attempts(Artifact.ATTACHMENTS)
 
         def add() -> None:
-            with Download(self.client, Artifact.ATTACHMENTS) as download:
+            with attempts.open() as download:
                 inspection = Inspection(self.check, entities=False)
                 self._add(draft, Artifact.ATTACHMENTS, download, inspection.watched(download.blocks()))
 
         # The data has passed as the job's own: whatever is wrong with its attachments is no reason to lose it.
         try:
-            self._persistently(add)
-        except (StaleFileError, ForeignFileError) as error:
+            attempts.persist(add)
+        except (UntakenFileError, RefusedFileError) as error:
             return error.finding
-        except (ServiceError, ConnectionFailedError, DamagedZipError, RefusedFileError) as error:
+        except ServiceError as error:
             return str(error)
         return ""
 
@@ -238,24 +254,45 @@ class XrayTransfer:
             check_counts(report.entities, self._count_live(report.projects), self.job, report.unread)
 
     def _count_live(self, found: frozenset[str]) -> Mapping[str, int]:
-        """Add up what the service counts right now; nothing where it does not answer for every project."""
-        totals: dict[str, int] = {}
-        projects = sorted(found if self.job.project_ids is None else self.job.project_ids)
-        if len(projects) > MOST_COUNTED:
-            log.info(
-                "The backup of %d projects is not compared with live totals: too many requests.", len(projects)
-            )
+        """Return what the service counts right now; nothing where it does not answer for all there should be.
+
+        A file that is not the job's may lack whole projects: where all were asked for, they are not taken from it.
+        """
+        if self.job.project_ids is not None:
+            return self._count_projects(self.job.project_ids)
+        return self._count_tenant() or self._count_projects(found, probably=self._projects_before() - found)
+
+    def _count_tenant(self) -> Mapping[str, int]:
+        try:
+            totals = self._count(None)
+        except _NOT_COUNTED as error:
+            log.info("Xray does not count the whole tenant at once, so its projects are counted: %s", error)
+            self._counted[None] = totals = {}
+        return totals if "tests" in totals else {}
+
+    def _count_projects(self, sure: Collection[str], probably: Collection[str] = ()) -> Mapping[str, int]:
+        """Add up projects: nothing if one that is there is not counted; one that may be gone may fail."""
+        totals: Counter[str] = Counter()
+        if len(sure) + len(probably) > MOST_COUNTED:
+            log.info("The backup of %d projects is not compared with live totals: too many requests.", len(sure))
             return {}
-        for project_id in projects:
+        for project_id in (*sorted(sure), *sorted(probably)):
             try:
-                if project_id not in self._counted:
-                    self._counted[project_id] = read_counts(self.client.call(count_request(project_id)))
-            except (ServiceError, ConnectionFailedError, InvalidArgumentError) as error:
-                log.warning("The backup is not compared with the live totals: %s", error)
-                return {}
-            for entity, count in self._counted[project_id].items():
-                totals[entity] = totals.get(entity, 0) + count
+                totals.update(self._count(project_id))
+            except _NOT_COUNTED as error:
+                if project_id in sure:
+                    log.warning("The backup is not compared with the live totals: %s", error)
+                    return {}
         return totals
+
+    def _count(self, project_id: str | None) -> Mapping[str, int]:
+        if project_id not in self._counted:
+            self._counted[project_id] = read_counts(self.client.call(count_request(project_id)))
+        return self._counted[project_id]
+
+    def _projects_before(self) -> frozenset[str]:
+        earlier = self._newest_reliable_full()
+        return frozenset() if earlier is None else frozenset(earlier.manifest.projects or ())
 
     def _refuse_identical(self, data: StoredArtifact, remote: RemoteFile) -> None:
         """Refuse a file that is another job's byte for byte, unless it was written after that one."""
@@ -268,10 +305,12 @@ class XrayTransfer:
                 refusal = StaleFileError(
                     f"The server's file equals that of the earlier backup {earlier.backup_id} byte for byte, and "
                     "nothing proves that it is new: it is probably that backup's file.",
-                    "Nothing was stored. If the tenant really did not change, set accept_identical=True.",
+                    "If the tenant really did not change, set accept_identical=True.",
                 )
                 if (identity := identify(remote)) is not None:
                     self._refused[identity] = refusal
+                # What it was taken for it was not: the job's own is still to come.
+                self._written.pop(Artifact.DATA, None)
                 raise refusal
 
     def _condition(self, draft: Draft, report: ZipReport, missing: str) -> Condition:
@@ -284,10 +323,12 @@ class XrayTransfer:
         if report.entities is not None:
             before |= earlier.manifest.entities or {}
             now |= report.entities
-        reasons = tuple(
-            f"{drop}, against backup {earlier.backup_id}."
-            for drop in find_drops(now, before, self.max_drop, report.unread)
+        gone = sorted(frozenset(earlier.manifest.projects or ()) - report.projects)
+        falls = (
+            *find_drops(now, before, self.max_drop, report.unread),
+            *(f"nothing of project {project_id} is left" for project_id in gone),
         )
+        reasons = tuple(f"{fall}, against backup {earlier.backup_id}." for fall in falls)
         if not reasons:
             return Condition()
         log.warning(
@@ -304,39 +345,8 @@ class XrayTransfer:
     def _scope(self) -> Scope:
         return Scope(project_ids=self.job.request.sorted_project_ids, attachments=self.job.with_attachments)
 
-    def _persistently(self, take: Callable[[], T]) -> T:
-        retrying = Retrying(
-            retry=retry_if_exception_type((*_NOT_THERE_YET, *_BROKEN)),
-            wait=wait_exponential(multiplier=1, max=60) + wait_random(0, 1),
-            stop=_Patience(self.patience),
-            before_sleep=_tell,
-            reraise=True,
-        )
-        taken: T = retrying(take)
-        return taken
-
-
-class _Patience(stop_base):
-    """A file that is not there yet is worth a wait; one that breaks again and again is not.
-
-    :param wait: how long a file that is not there yet is asked for again; downloading does not count
-    """
-
-    def __init__(self, wait: timedelta) -> None:
-        self._wait = wait.total_seconds()
-        self._broken = 0
-
-    def __call__(self, state: RetryCallState) -> bool:
-        error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, _NOT_THERE_YET):
-            return state.idle_for >= self._wait
-        self._broken += 1
-        return self._broken >= BROKEN_TRIES
-
-
-def _tell(state: RetryCallState) -> None:
-    error = state.outcome.exception() if state.outcome else None
-    log.warning("%s The file is asked for again in %.0f s.", error, state.upcoming_sleep)
+    def _attempts(self, artifact: Artifact) -> Attempts:
+        return Attempts(self.client, artifact, self.job.job_id, self.patience)
 
 
 class Inspection:

@@ -14,9 +14,20 @@ from airflow_provider_xbackup.hooks.vault import VaultHook
 from airflow_provider_xbackup.hooks.xenioo import XeniooHook
 from airflow_provider_xbackup.tasks import arguments, cooldown, outcome
 from airflow_provider_xbackup.tasks.interrupts import Interrupt
+from airflow_provider_xbackup.tasks.unanswered import UnansweredRequest
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
+
+_EXPLAINED = timedelta(hours=2)
+_PROBABLY = (
+    "An earlier try of this task called the bot at {at} and did not get its whole answer: that call has probably "
+    "spent the hour, and what it brought is lost."
+)
+_PERHAPS = (
+    "Perhaps an earlier try of this task called the bot and did not get its whole answer: then that call has "
+    "spent the hour, and what it brought is lost."
+)
 
 
 class XeniooToObjectStorageOperator(BaseOperator):
@@ -35,10 +46,21 @@ class XeniooToObjectStorageOperator(BaseOperator):
     :param max_wait: the longest wait for the hour, over all refusals together
     :param encrypt_to: age public keys (``age1…``) to encrypt to, or None
     :param compress: whether to compress with zstd; decompressed, the bytes are the vendor's
+    :param lock_for: how long S3 is to lock the backup, from when it has its files: a timedelta, or a duration
+        such as ``90d`` or ``1y6m``; None for no lock. The bucket must have Object Lock
+    :param lock_mode: ``governance``, or ``compliance``, which nobody can take back
     :param xenioo_conn_id: the connection, of type ``xenioo``
     """
 
-    template_fields: Sequence[str] = ("vault", "account", "on_cooldown", "encrypt_to", "xenioo_conn_id")
+    template_fields: Sequence[str] = (
+        "vault",
+        "account",
+        "on_cooldown",
+        "encrypt_to",
+        "lock_for",
+        "lock_mode",
+        "xenioo_conn_id",
+    )
     ui_color = "#d7e8f7"
 
     def __init__(
@@ -50,6 +72,8 @@ class XeniooToObjectStorageOperator(BaseOperator):
         max_wait: timedelta = timedelta(hours=12),
         encrypt_to: str | Sequence[str] | None = None,
         compress: bool = False,
+        lock_for: timedelta | str | None = None,
+        lock_mode: str = "governance",
         xenioo_conn_id: str = XeniooHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -60,6 +84,8 @@ class XeniooToObjectStorageOperator(BaseOperator):
         self.max_wait = max_wait
         self.encrypt_to = encrypt_to
         self.compress = compress
+        self.lock_for = lock_for
+        self.lock_mode = lock_mode
         self.xenioo_conn_id = xenioo_conn_id
         self._interrupt = Interrupt()
         arguments.check_literals(self, self._checks)
@@ -98,15 +124,23 @@ class XeniooToObjectStorageOperator(BaseOperator):
         self._interrupt.end()
 
     def _store(self, context: Context, *, give_up_at: datetime, refusals: int) -> dict[str, Any]:
+        from airflow_provider_xbackup.transfer.errors import SpentHourError
         from airflow_provider_xbackup.transfer.xenioo import XeniooTransfer
         from airflow_provider_xbackup.vault.encoding import parse_recipients
+        from airflow_provider_xbackup.vault.locks import Lock
 
         account = self.account or self.xenioo_conn_id
         about = account_label("Xenioo", account, self.xenioo_conn_id)
         hook = XeniooHook(self.xenioo_conn_id, account)
+        unanswered = UnansweredRequest(context, {"xenioo_conn_id": self.xenioo_conn_id}, within=_EXPLAINED)
+        transfer: XeniooTransfer | None = None
+
+        def outlook() -> str:
+            return transfer.outlook() if transfer is not None else "The bot was not asked."
+
         try:
-            with self._interrupt.heeded(about), airflow_errors(about):
-                backup = XeniooTransfer(
+            with self._interrupt.heeded(about, outlook), airflow_errors(about):
+                transfer = XeniooTransfer(
                     client=hook.client,
                     key_sha256=hook.bot_key_sha256,
                     vault=VaultHook(self.vault).vault,
@@ -115,10 +149,22 @@ class XeniooToObjectStorageOperator(BaseOperator):
                     spool_dir=configuration.spool_dir(),
                     recipients=parse_recipients(self.encrypt_to),
                     compress=self.compress,
+                    asking=unanswered.noted,
+                    lock=Lock.of(self.lock_for, self.lock_mode),
                     assumed_wait=configuration.xenioo_cooldown(),
-                ).run()
+                )
+                backup = transfer.run()
         except XBackupCooldownError as refusal:
-            cooldown.handle(refusal, self, on_cooldown=self.on_cooldown, give_up_at=give_up_at, refusals=refusals)
+            # Of an answer that could not be used the refusal itself tells.
+            told = isinstance(refusal.error, SpentHourError)
+            cooldown.handle(
+                refusal,
+                self,
+                on_cooldown=self.on_cooldown,
+                give_up_at=give_up_at,
+                refusals=refusals,
+                because="" if told else unanswered.explain(_PROBABLY, _PERHAPS),
+            )
         self.log.info("%s", outcome.conclusion_of(backup))
         outcome.announce(context, self, backup)
         return outcome.summary_of(backup)
@@ -133,4 +179,6 @@ class XeniooToObjectStorageOperator(BaseOperator):
             "max_wait": arguments.check_max_wait,
             "encrypt_to": arguments.check_recipients,
             "compress": arguments.check_compress,
+            "lock_for": lambda lock_for: arguments.check_lock_for(lock_for, self.vault),
+            "lock_mode": arguments.check_lock_mode,
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
@@ -16,6 +17,8 @@ from airflow_provider_xbackup.transfer.options import check_max_drop, check_mode
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath, XComArg
+
+_OUTLOOK = "The next try takes the job's files from their beginning; no new backup is asked for."
 
 
 class XrayToObjectStorageOperator(BaseOperator):
@@ -35,10 +38,21 @@ class XrayToObjectStorageOperator(BaseOperator):
     :param accept_identical: take a data zip that equals another job's byte for byte
     :param max_drop: the share, 0 to 1, by which a full may fall below its predecessor in size or any
         count before it is stored as suspect
+    :param lock_for: how long S3 is to lock the backup, from when it has its files: a timedelta, or a duration
+        such as ``90d`` or ``1y6m``; None for no lock. The bucket must have Object Lock
+    :param lock_mode: ``governance``, or ``compliance``, which nobody can take back
     :param xray_conn_id: the connection, of type ``xray``
     """
 
-    template_fields: Sequence[str] = ("job", "vault", "account", "encrypt_to", "xray_conn_id")
+    template_fields: Sequence[str] = (
+        "job",
+        "vault",
+        "account",
+        "encrypt_to",
+        "lock_for",
+        "lock_mode",
+        "xray_conn_id",
+    )
     ui_color = "#d7e8f7"
 
     def __init__(
@@ -51,6 +65,8 @@ class XrayToObjectStorageOperator(BaseOperator):
         check: str = "content",
         accept_identical: bool = False,
         max_drop: float = 0.5,
+        lock_for: timedelta | str | None = None,
+        lock_mode: str = "governance",
         xray_conn_id: str = XrayHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -62,6 +78,8 @@ class XrayToObjectStorageOperator(BaseOperator):
         self.check = check
         self.accept_identical = accept_identical
         self.max_drop = max_drop
+        self.lock_for = lock_for
+        self.lock_mode = lock_mode
         self.xray_conn_id = xray_conn_id
         self._interrupt = Interrupt()
         arguments.check_literals(self, self._checks)
@@ -78,11 +96,12 @@ class XrayToObjectStorageOperator(BaseOperator):
         from airflow_provider_xbackup.services.xray import XrayBackupJob
         from airflow_provider_xbackup.transfer.xray import XrayTransfer
         from airflow_provider_xbackup.vault.encoding import parse_recipients
+        from airflow_provider_xbackup.vault.locks import Lock
 
         arguments.check_all(self, self._checks)
         account = self.account or self.xray_conn_id
         about = account_label("Xray", account, self.xray_conn_id)
-        with self._interrupt.heeded(about), airflow_errors(about):
+        with self._interrupt.heeded(about, lambda: _OUTLOOK), airflow_errors(about):
             backup = XrayTransfer(
                 client=XrayHook(self.xray_conn_id, account).client,
                 vault=VaultHook(self.vault).vault,
@@ -93,6 +112,7 @@ class XrayToObjectStorageOperator(BaseOperator):
                 check=check_mode(self.check),
                 accept_identical=self.accept_identical,
                 max_drop=self.max_drop,
+                lock=Lock.of(self.lock_for, self.lock_mode),
             ).run()
         self.log.info("%s", outcome.conclusion_of(backup))
         outcome.announce(context, self, backup)
@@ -113,4 +133,6 @@ class XrayToObjectStorageOperator(BaseOperator):
             "check": check_mode,
             "accept_identical": arguments.check_accept_identical,
             "max_drop": check_max_drop,
+            "lock_for": lambda lock_for: arguments.check_lock_for(lock_for, self.vault),
+            "lock_mode": arguments.check_lock_mode,
         }

@@ -9,7 +9,6 @@ from pydantic import ValidationError
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
 from airflow_provider_xbackup.vault.catalog import Backup
-from airflow_provider_xbackup.vault.checks import read_checks
 from airflow_provider_xbackup.vault.errors import (
     BackupStateError,
     NoSuchBackupError,
@@ -18,7 +17,7 @@ from airflow_provider_xbackup.vault.errors import (
     RecordError,
 )
 from airflow_provider_xbackup.vault.layout import BackupPath
-from airflow_provider_xbackup.vault.records import Acceptance
+from airflow_provider_xbackup.vault.records import Acceptance, read_record
 from airflow_provider_xbackup.vault.store import Store
 from airflow_provider_xbackup.vault.url import VaultUrl
 from airflow_provider_xbackup.vault.vault import Vault
@@ -27,7 +26,7 @@ from airflow_provider_xbackup.vault.vault import Vault
 def accept(vault: Vault, backup: Backup, who: str, why: str, now: datetime) -> Acceptance:
     """Release a backup in doubt: from now on others are compared with it and built on it.
 
-    In doubt is one that was stored as suspect, and one whose newest check found that it fell or is empty. Its
+    In doubt is one that was stored as suspect, and one of which a check found that it fell or is empty. Its
     manifest stays as it is; the word is a record beside it. The first word counts: accepting again changes
     nothing and returns it.
 
@@ -45,8 +44,8 @@ def accept(vault: Vault, backup: Backup, who: str, why: str, now: datetime) -> A
     """
     given = _word(who, why, now)
     store, path = vault.store, backup.path
-    state = backup.manifest.condition.state
-    if state != "suspect" and not (state == "ok" and _is_doubted(store, backup)):
+    if not backup.verdict.suspect and not backup.accepted:
+        state = "damaged" if backup.damaged else backup.manifest.condition.state
         raise BackupStateError(f"The backup {backup.location} is {state}, not suspect. {_NOT_SUSPECT[state]}")
     if store.exists(path.tombstone):
         raise BackupStateError(
@@ -93,16 +92,9 @@ def how_to_accept(url: VaultUrl, backup_id: str) -> str:
 
 _NOT_SUSPECT = {
     "ok": "It needs nobody's word.",
+    "damaged": "No word can mend it: take a new backup, or repair this one from a copy of the vault.",
     "incomplete": "A part that was asked for is missing, and no word can replace it: take a new backup.",
 }
-
-
-def _is_doubted(store: Store, backup: Backup) -> bool:
-    try:
-        newest = next(read_checks(store, backup), None)
-    except RecordError:
-        return False
-    return newest is not None and newest.doubts
 
 
 def _word(who: str, why: str, now: datetime) -> Acceptance:
@@ -115,7 +107,7 @@ def _word(who: str, why: str, now: datetime) -> Acceptance:
 
 def _read(store: Store, path: BackupPath) -> Acceptance:
     try:
-        return Acceptance.from_json(store.read(path.accepted))
+        return read_record(store, path.accepted, Acceptance)
     except RecordError as exc:
         reason = str(exc)
     raise RecordError(

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from airflow_provider_xbackup.vault import layout
 from airflow_provider_xbackup.vault.ahead import read_ahead
-from airflow_provider_xbackup.vault.errors import ManifestError, ObjectMissingError
-from airflow_provider_xbackup.vault.layout import BackupPath
+from airflow_provider_xbackup.vault.checks import NO_EVIDENCE, Evidence, read_evidence
+from airflow_provider_xbackup.vault.errors import (
+    ManifestError,
+    ObjectMissingError,
+    UnknownFormatError,
+    UnreadableObjectError,
+)
+from airflow_provider_xbackup.vault.layout import CLOCK_TOLERANCE, BackupPath
 from airflow_provider_xbackup.vault.manifest import Manifest, Scope
+from airflow_provider_xbackup.vault.standing import Standing, Verdict, judge
 from airflow_provider_xbackup.vault.store import Store
 from airflow_provider_xbackup.vault.url import VaultUrl
 
-#: Clocks of different machines differ by so much without anybody being wrong.
-CLOCK_TOLERANCE = timedelta(minutes=5)
-
 _READERS = 16
+_NAMED_BASE = re.compile(rb'"base"\s*:\s*"([0-9]{8}T[0-9]{6}Z-full-[0-9a-f]{8})"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +69,19 @@ class Backup:
     :param url: the vault
     :param path: its folder
     :param manifest: its manifest
-    :param names: what else lies in its folder, as found when it was listed
+    :param names: what lies in its folder, as found when it was listed; None where nobody looked
     :param in_future: whether it is dated in the future, by this machine's clock
+    :param evidence: what its checks add up to
+    :param base_gone: whether it is a partial and the full that it builds on is in the vault no longer
     """
 
     url: VaultUrl
     path: BackupPath
     manifest: Manifest
-    names: frozenset[str] = field(default=frozenset(), repr=False)
+    names: frozenset[str] | None = field(default=None, repr=False)
     in_future: bool = False
+    evidence: Evidence = field(default=NO_EVIDENCE, repr=False)
+    base_gone: bool = False
 
     @property
     def backup_id(self) -> str:
@@ -84,37 +94,73 @@ class Backup:
         return layout.parse_backup_id(self.backup_id).instant
 
     @property
+    def base(self) -> str | None:
+        """The id of the full backup that it builds on, None where it stands alone."""
+        return self.manifest.base
+
+    @property
+    def stored_size(self) -> int:
+        """Bytes of all its files, as stored."""
+        return self.manifest.stored_size
+
+    @property
+    def flaws(self) -> tuple[str, ...]:
+        """What is wrong with it, in sentences; empty where nothing is."""
+        return self.verdict.flaws
+
+    @property
     def held(self) -> bool:
         """Whether a hold kept it from expiring when it was listed."""
-        return layout.HOLD in self.names
+        return layout.HOLD in (self.names or ())
 
     @property
     def accepted(self) -> bool:
         """Whether it was suspect and a person accepted it."""
-        return layout.ACCEPTED in self.names
+        return layout.ACCEPTED in (self.names or ())
 
     @property
     def tombstoned(self) -> bool:
         """Whether it had expired and was in its grace period when it was listed."""
-        return layout.TOMBSTONE in self.names
+        return layout.TOMBSTONE in (self.names or ())
+
+    @property
+    def without_tombstone(self) -> Backup:
+        """The same as it would be if it had not expired."""
+        return replace(self, names=self.names - {layout.TOMBSTONE}) if self.names and self.tombstoned else self
+
+    @property
+    def verdict(self) -> Verdict:
+        """What is to be thought of it."""
+        return self._judged(in_future=self.in_future)
+
+    def _judged(self, *, in_future: bool) -> Verdict:
+        return judge(self.manifest, self.names, self.evidence, in_future=in_future, base_gone=self.base_gone)
 
     @property
     def state(self) -> str:
-        """One word for people: ``ok``, ``suspect``, ``accepted``, ``incomplete``, ``held`` or ``expired``."""
-        if self.tombstoned:
-            return "expired"
-        state: str = self.manifest.condition.state
-        if state == "suspect" and self.accepted:
-            state = "accepted"
-        return "held" if self.held and state == "ok" else state
+        """One word for people, of what it is and whether it is dated in the future or not.
+
+        ``ok``, ``suspect``, ``accepted``, ``damaged``, ``incomplete``, ``held`` or ``expired``.
+        """
+        standing = self._judged(in_future=False).standing
+        if standing is not Standing.WHOLE:
+            return standing.value
+        return "accepted" if self.accepted else "held" if self.held else "ok"
 
     @property
     def reliable(self) -> bool:
-        """Whether it may be taken for what it says: whole by its manifest, neither expired nor of the future.
+        """Whether it may be taken for what it says: it is whole, neither expired nor of the future."""
+        return self.verdict.standing is Standing.WHOLE
 
-        A suspect is not, unless a person accepted it.
-        """
-        return self.state in ("ok", "held", "accepted") and not self.in_future
+    @property
+    def damaged(self) -> bool:
+        """Whether a file is gone, or a check found that something is not what it should be; not if it expired."""
+        return self.verdict.standing is Standing.DAMAGED
+
+    @property
+    def verified(self) -> bool:
+        """Whether all its bytes were read and found right in this vault, and nothing speaks against it since."""
+        return self.verdict.verified
 
     @property
     def group(self) -> Group:
@@ -152,6 +198,8 @@ class Catalog:
         self._now = now
         #: What the last iteration found on its way; complete when it has ended.
         self.findings: list[Finding] = []
+        #: Of these, the backups whose manifest cannot be read.
+        self.unreadable: list[BackupPath] = []
         #: Folders whose removal had begun when they were listed: a tombstone is left in them, and no manifest.
         self.half_removed: tuple[BackupPath, ...] = ()
 
@@ -160,19 +208,27 @@ class Catalog:
 
         :raises VaultError: when the store does not answer; a damaged manifest is a finding instead
         """
-        self.findings = []
+        self.findings, self.unreadable = [], []
         entries = self.folders()
         newest_first = sorted(entries, key=lambda path: (path.backup_id, path.service, path.account), reverse=True)
-        limit = self._now() + CLOCK_TOLERANCE
-        for path, read in read_ahead(self._read, newest_first, _READERS):
-            if isinstance(read, Finding):
-                self.findings.append(read)
-            elif read is not None:
-                backup = Backup(self._url, path, read, frozenset(entries[path]))
-                if backup.instant > limit:
-                    backup = replace(backup, in_future=True)
-                    self.findings.append(_dated_in_future(backup))
-                yield backup
+        now = self._now()
+
+        def read(path: BackupPath) -> Backup | Finding | None:
+            try:
+                return read_backup(self._url, self._store, path, entries[path], now, entries.__contains__)
+            except ObjectMissingError:  # expired between the listing and now
+                return None
+            except ManifestError as exc:
+                return Finding("damaged-manifest", path.manifest, str(exc))
+
+        for path, found in read_ahead(read, newest_first, _READERS):
+            if isinstance(found, Finding):
+                self.findings.append(found)
+                self.unreadable.append(path)
+            elif found is not None:
+                if found.in_future:
+                    self.findings.append(_dated_in_future(found))
+                yield found
 
     def latest(self) -> Backup | None:
         """Return the newest backup that is neither expired nor dated in the future."""
@@ -201,35 +257,110 @@ class Catalog:
         )
         return {path: tuple(names) for path, names in folders.items() if layout.MANIFEST in names}
 
-    def _read(self, path: BackupPath) -> Manifest | Finding | None:
-        try:
-            return read_manifest(self._store, path)
-        except ObjectMissingError:  # expired between the listing and now
-            return None
-        except ManifestError as exc:
-            return Finding("damaged-manifest", path.manifest, str(exc))
+
+def read_backup(
+    url: VaultUrl,
+    store: Store,
+    path: BackupPath,
+    names: Iterable[str],
+    now: datetime,
+    is_there: Callable[[BackupPath], bool] | None = None,
+) -> Backup:
+    """Read a backup that was listed: its manifest, and what its checks add up to.
+
+    :param url: the vault
+    :param store: its objects
+    :param path: the backup's folder
+    :param names: what lies in it
+    :param now: what the time is
+    :param is_there: tells whether another backup is in the vault; None to ask the store
+    :return: the backup
+    :raises ObjectMissingError: when it is gone
+    :raises ManifestError: when its manifest cannot be used, see :func:`read_manifest`
+    :raises VaultError: when the store does not answer
+    """
+    return weigh_backup(url, store, path, read_manifest(store, path), names, now, is_there)
+
+
+def weigh_backup(
+    url: VaultUrl,
+    store: Store,
+    path: BackupPath,
+    manifest: Manifest,
+    names: Iterable[str],
+    now: datetime,
+    is_there: Callable[[BackupPath], bool] | None = None,
+) -> Backup:
+    """Complete a backup whose manifest was read with what its checks add up to; see :func:`read_backup`."""
+    listed = frozenset(names)
+    evidence = read_evidence(store, path, listed, str(url.without_connection), now)
+    # A listing is not of one instant: it may show a manifest and have missed a file that came just before it.
+    missed = {
+        one.name for one in manifest.artifacts if one.name not in listed and _is_there(store, path, one.name)
+    }
+    in_future = layout.parse_backup_id(path.backup_id).instant > now + CLOCK_TOLERANCE
+    base_gone = manifest.base is not None and not (is_there or _asked_of(store))(
+        BackupPath(path.service, path.account, manifest.base)
+    )
+    return Backup(url, path, manifest, listed | missed, in_future, evidence, base_gone)
+
+
+def _asked_of(store: Store) -> Callable[[BackupPath], bool]:
+    return lambda path: _is_there(store, path, layout.MANIFEST)
+
+
+def _is_there(store: Store, path: BackupPath, name: str) -> bool:
+    try:
+        return store.exists(path.file(name))
+    except UnreadableObjectError:
+        return True
 
 
 def read_manifest(store: Store, path: BackupPath) -> Manifest:
     """Read the manifest of a backup.
 
     :raises ObjectMissingError: when there is none, so that there is no such backup
-    :raises ManifestError: when it is damaged, of an unknown version, or belongs to another backup
+    :raises UnknownFormatError: when it is of an unknown version
+    :raises ManifestError: when it is damaged, is another backup's, or cannot be read though the store answers
     :raises VaultError: when the store does not answer
     """
+    return read_stored_manifest(store, path)[0]
+
+
+def read_stored_manifest(store: Store, path: BackupPath) -> tuple[Manifest, bytes]:
+    """Read the manifest of a backup, and return it as it is stored as well; see :func:`read_manifest`."""
+    kind: type[ManifestError] = ManifestError
     try:
-        manifest = Manifest.from_json(store.read(path.manifest))
-    except ManifestError as exc:
-        reason = str(exc)
+        data = store.read(path.manifest)
+        manifest = Manifest.from_json(data)
+    except UnknownFormatError as exc:
+        kind, reason = UnknownFormatError, str(exc)
+    except (ManifestError, UnreadableObjectError) as exc:
+        reason = str(exc).removesuffix(".")
     else:
         named = BackupPath(manifest.service, manifest.account, manifest.backup_id)
         if named == path:
-            return manifest
+            return manifest, data
         reason = f"it belongs to {named.folder!r}"
-    raise ManifestError(
+    raise kind(
         f"The manifest {store.url.join(path.manifest)} cannot be used: {reason}. The backup's other files "
         "are untouched; other backups are not affected."
     )
+
+
+def read_named_base(store: Store, path: BackupPath) -> str | None:
+    """Read out of a manifest that cannot be used which full its backup builds on, as far as that can be told.
+
+    :param store: the vault's objects
+    :param path: the backup
+    :return: the id of the full; None where nobody knows
+    :raises VaultError: when the store does not answer
+    """
+    try:
+        named = set(_NAMED_BASE.findall(store.read(path.manifest)))
+    except (ObjectMissingError, UnreadableObjectError):
+        return None
+    return named.pop().decode() if len(named) == 1 else None
 
 
 def _dated_in_future(backup: Backup) -> Finding:

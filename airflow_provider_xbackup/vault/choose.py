@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -11,12 +12,13 @@ from typing import Literal
 from airflow_provider_xbackup.errors import InvalidArgumentError
 from airflow_provider_xbackup.vault import layout
 from airflow_provider_xbackup.vault.catalog import Backup
-from airflow_provider_xbackup.vault.checks import is_verified
-from airflow_provider_xbackup.vault.errors import NoSuchBackupError
+from airflow_provider_xbackup.vault.errors import ManifestError, NoSuchBackupError
+from airflow_provider_xbackup.vault.layout import BackupPath
+from airflow_provider_xbackup.vault.url import VaultUrl
 from airflow_provider_xbackup.vault.vault import Vault
 
 #: How a backup can be named, for help and messages.
-FORMS = "a backup id, 'latest', 'latest-verified', or 'as-of INSTANT'"
+FORMS = "a backup id, its first 8 characters or more, 'latest', 'latest-verified', or 'as-of INSTANT'"
 
 _AS_OF = re.compile(r"as-of[\s:=]\s*(?P<instant>.+)")
 
@@ -25,8 +27,8 @@ _AS_OF = re.compile(r"as-of[\s:=]\s*(?P<instant>.+)")
 class Selector:
     """What somebody said of the backup that is meant.
 
-    :param how: ``id``; ``latest``: the newest one; ``latest-verified``: the newest verified one; ``as-of``: the
-        newest one that was asked for at the instant or before
+    :param how: ``id``; ``latest``: the newest one; ``latest-verified``: the newest verified one, a partial only
+        where its full can be relied on; ``as-of``: the newest one that was asked for at the instant or before
     :param backup_id: the id or its beginning, for ``id``
     :param instant: the instant, for ``as-of``
     """
@@ -69,7 +71,7 @@ def choose(vault: Vault, selector: Selector, service: str | None = None, account
     """Choose one backup of one account.
 
     Expired backups and those dated in the future are chosen by their ids only. ``latest`` and ``as-of`` take
-    a suspect or an incomplete backup as well: look at its state before relying on it.
+    a suspect, a damaged or an incomplete backup as well: look at its state before relying on it.
 
     :param vault: the vault
     :param selector: what was said of it
@@ -85,11 +87,12 @@ def choose(vault: Vault, selector: Selector, service: str | None = None, account
         return find_by_id(vault, selector.backup_id, service, account)
     service, account = _one_account(vault, selector, service, account)
     for backup in _candidates(vault, selector, service, account):
-        if selector.how != "latest-verified" or is_verified(vault.store, backup):
+        if selector.how != "latest-verified" or (backup.verified and _has_ground(vault, backup)):
             return backup
-    which = {"latest": "", "latest-verified": " verified", "as-of": f" of {str(selector)[6:]} or before"}
+    which = "verified backup" if selector.how == "latest-verified" else "backup"
+    when = "" if selector.instant is None else f" that was asked for at {str(selector)[6:]} or before"
     raise NoSuchBackupError(
-        f"{vault.url} holds no{which[selector.how]} backup of {service}/{account}. 'xbackup list' shows what "
+        f"{vault.url} holds no {which} of {service}/{account}{when}. 'xbackup list' shows what "
         "there is, 'xbackup verify' verifies it."
     )
 
@@ -108,22 +111,32 @@ def find_by_id(vault: Vault, backup_id: str, service: str | None = None, account
     :raises VaultError: when the store does not answer
     """
     paths = vault.locate(backup_id, service, account)
-    if len({path.backup_id for path in paths}) > 1:
-        raise InvalidArgumentError(
-            f"Several backups begin with {backup_id}: {_some(path.folder for path in paths)}. Write more of "
-            "the id."
-        )
-    if len(paths) > 1:
-        raise InvalidArgumentError(
-            f"Several accounts have a backup {paths[0].backup_id}: "
-            f"{_some(f'{path.service}/{path.account}' for path in paths)}. Choose with --service and --account."
-        )
-    backup = vault.find(paths[0].service, paths[0].account, paths[0].backup_id) if paths else None
+    path = the_one(paths, backup_id) if paths else None
+    backup = None if path is None else vault.find(path.service, path.account, path.backup_id)
     if backup is None:
         raise NoSuchBackupError(
             f"There is no backup {backup_id} in {vault.url}. 'xbackup list' shows what there is."
         )
     return backup
+
+
+def the_one(paths: Sequence[BackupPath], backup_id: str) -> BackupPath:
+    """Make sure that an id, or the start of one, means one backup.
+
+    :param paths: the backups that it means, one at least
+    :param backup_id: the id or its start
+    :raises InvalidArgumentError: when there are several
+    """
+    if len({path.backup_id for path in paths}) > 1:
+        raise InvalidArgumentError(
+            f"Several backups begin with {backup_id}: {some(path.folder for path in paths)}. Write more of the id."
+        )
+    if len(paths) > 1:
+        raise InvalidArgumentError(
+            f"Several accounts have a backup {paths[0].backup_id}: "
+            f"{some(f'{path.service}/{path.account}' for path in paths)}. Choose with --service and --account."
+        )
+    return paths[0]
 
 
 def restore_set(vault: Vault, backup: Backup) -> tuple[Backup, ...]:
@@ -153,6 +166,12 @@ def restore_set(vault: Vault, backup: Backup) -> tuple[Backup, ...]:
     return (base, backup)
 
 
+def how_to_fetch(url: VaultUrl, path: BackupPath) -> str:
+    """Write the command that gets a backup, and the full one it builds on, into the folder ``DIR``."""
+    words = ["xbackup", "fetch", str(url), path.backup_id, "DIR", "--chain"]
+    return shlex.join([*words, "--service", path.service, "--account", path.account])
+
+
 def _one_account(vault: Vault, selector: Selector, service: str | None, account: str | None) -> tuple[str, str]:
     """Make sure that one account is meant: the latest of several would be anybody's."""
     services = layout.SERVICES if service is None else (layout.check_service(service),)
@@ -165,7 +184,7 @@ def _one_account(vault: Vault, selector: Selector, service: str | None, account:
             f"{vault.url} holds no backups{f' of {whose}' if whose else ''}. 'xbackup list' shows what there is."
         )
     if len(found) > 1:
-        accounts = _some(f"{each}/{name}" for each, name in found)
+        accounts = some(f"{each}/{name}" for each, name in found)
         raise InvalidArgumentError(
             f"{str(selector)!r} could be of several accounts: {accounts}. Choose with --service and --account."
         )
@@ -180,7 +199,18 @@ def _candidates(vault: Vault, selector: Selector, service: str, account: str) ->
             yield backup
 
 
-def _some(names: Iterable[str], limit: int = 5) -> str:
+def _has_ground(vault: Vault, backup: Backup) -> bool:
+    """Tell whether the full that a backup builds on, where it builds on one, can be relied on."""
+    if backup.manifest.base is None:
+        return True
+    try:
+        return all(each.reliable for each in restore_set(vault, backup))
+    except (ManifestError, NoSuchBackupError, InvalidArgumentError):
+        return False
+
+
+def some(names: Iterable[str], limit: int = 5) -> str:
+    """Return a few of the names, for a message."""
     listed = sorted(names)
     more = f" and {len(listed) - limit} more" if len(listed) > limit else ""
     return ", ".join(listed[:limit]) + more
@@ -195,4 +225,7 @@ def _read_instant(text: str) -> datetime:
         raise InvalidArgumentError(
             f"The instant {text[:60]!r} has no time zone; write it like 2026-11-23T01:45:00Z."
         )
-    return instant.astimezone(UTC)
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        raise InvalidArgumentError(f"The instant {text[:60]!r} is not on the calendar in UTC.") from None

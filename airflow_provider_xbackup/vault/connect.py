@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from importlib.util import find_spec
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -17,6 +18,8 @@ from airflow_provider_xbackup import __version__
 from airflow_provider_xbackup.errors import InvalidArgumentError, MissingDependencyError
 from airflow_provider_xbackup.vault.errors import VaultAccessError
 from airflow_provider_xbackup.vault.local import LocalStore
+from airflow_provider_xbackup.vault.objectlocks import ObjectLocks
+from airflow_provider_xbackup.vault.s3options import S3Options
 from airflow_provider_xbackup.vault.store import Store
 from airflow_provider_xbackup.vault.uploads import OpenUploads
 from airflow_provider_xbackup.vault.url import VaultUrl
@@ -94,6 +97,8 @@ class Access:
     :param verify: True to check TLS certificates, a path for one's own bundle, False for no check
     :param uploads: the store's open multipart uploads, where there is a way to see them
     :param versions: what the store keeps of deleted objects, where there is a way to see it
+    :param locks: the store's object locks, where it has such
+    :param of_artifacts: attributes of the artifacts, as obstore calls them
     """
 
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -102,6 +107,8 @@ class Access:
     verify: bool | str = True
     uploads: OpenUploads | None = field(default=None, repr=False)
     versions: BucketVersions | None = field(default=None, repr=False)
+    locks: ObjectLocks | None = field(default=None, repr=False)
+    of_artifacts: Mapping[str, str] = field(default_factory=dict)
 
 
 def open_store(url: VaultUrl, access: Access | None = None) -> Store:
@@ -129,8 +136,10 @@ def open_store(url: VaultUrl, access: Access | None = None) -> Store:
         url,
         lambda: _connect(url, access, WORKING),
         lambda: _connect(url, access, PROBING),
-        access.uploads,
-        access.versions,
+        uploads=access.uploads,
+        versions=access.versions,
+        locks=access.locks,
+        of_streams=access.of_artifacts,
     )
 
 
@@ -147,7 +156,8 @@ def _connect(url: VaultUrl, access: Access, patience: Patience) -> ObjectStore:
         options["root_certificate"] = _bundle(access.verify, url)
     arguments: dict[str, Any] = {
         "prefix": url.prefix or None,
-        "config": dict(access.config),
+        # What obstore reads in the environment besides must not open a store in another way.
+        "config": {"skip_signature": False, **access.config},
         "client_options": options,
         "retry_config": patience.retry_config(),
     }
@@ -183,6 +193,7 @@ def s3_access(
     endpoint: str | None = None,
     verify: bool | str | None = None,
     virtual_hosted: bool = False,
+    options: S3Options = S3Options(),  # noqa: B008 - immutable
 ) -> Access:
     """Describe the way to a vault on S3 through a boto3 session.
 
@@ -192,6 +203,7 @@ def s3_access(
         (``AWS_ENDPOINT_URL_S3``, ``AWS_ENDPOINT_URL``, ``endpoint_url`` in the profile), else Amazon's
     :param verify: as boto3 takes it; None for what the environment says
     :param virtual_hosted: whether the bucket goes into the host name
+    :param options: what S3 is asked to do with the objects
     :return: the way
     :raises MissingDependencyError: when the extra ``s3`` is not installed
     :raises VaultAccessError: when the session has no credentials
@@ -204,10 +216,10 @@ def s3_access(
         _missing(url)
     try:
         session = session or boto3.Session()
-        options = WORKING.boto_config()
-        if virtual_hosted:
-            options = options.merge(type(options)(s3={"addressing_style": "virtual"}))
-        client = session.client("s3", endpoint_url=endpoint, verify=verify, config=options)
+        manners = WORKING.boto_config()
+        style = {"addressing_style": "virtual" if virtual_hosted else "path"}
+        manners = manners.merge(type(manners)(s3=style))
+        client = session.client("s3", endpoint_url=endpoint, verify=verify, config=manners)
         credentials = Boto3CredentialProvider(session) if session.get_credentials() is not None else None
     except (BotoCoreError, ValueError) as exc:
         kind = type(exc).__name__
@@ -216,19 +228,28 @@ def s3_access(
         problem = None if credentials is not None else "no AWS credentials were found"
     if problem is not None:
         raise VaultAccessError(f"The vault {url} cannot be opened: {problem}. {_where_to_look(url, 'AWS_*')}")
-    host = urlsplit(client.meta.endpoint_url).hostname or ""
-    config: dict[str, Any] = {"region": client.meta.region_name or "us-east-1"}
-    if config["region"] == "aws-global":
-        config["region"] = "us-east-1"
-    address = None
-    if not host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
-        address = client.meta.endpoint_url.rstrip("/")
-        config["endpoint"] = address
+    region = client.meta.region_name or "us-east-1"
+    address = urlsplit(client.meta.endpoint_url.rstrip("/"))
     if virtual_hosted:
-        config["virtual_hosted_style_request"] = True
-    if verify is None:
-        verify = os.environ.get("AWS_CA_BUNDLE") or True
-    return Access(config, credentials, address, verify, OpenUploads(url, client), BucketVersions(url, client))
+        # obstore takes such an address with the bucket in it.
+        address = address._replace(netloc=f"{url.bucket}.{address.netloc}")
+    amazon = (address.hostname or "").endswith((".amazonaws.com", ".amazonaws.com.cn"))
+    config = {
+        "region": "us-east-1" if region == "aws-global" else region,
+        "endpoint": address.geturl(),
+        "virtual_hosted_style_request": virtual_hosted,
+        **options.config(amazon=amazon),
+    }
+    return Access(
+        config,
+        credentials,
+        config["endpoint"],
+        (os.environ.get("AWS_CA_BUNDLE") or True) if verify is None else verify,
+        OpenUploads(url, client),
+        BucketVersions(url, client),
+        ObjectLocks(url, client),
+        options.of_artifacts,
+    )
 
 
 # -- GCS ---------------------------------------------------------------------------------------------------
@@ -261,7 +282,12 @@ def gcs_access(url: VaultUrl, credentials: Any = None) -> Access:
                 f"The vault {url} cannot be opened: no Google credentials were found ({problem}). "
                 + _where_to_look(url, "GOOGLE_APPLICATION_CREDENTIALS")
             )
-    return Access({}, GoogleCredentialProvider(credentials))
+    # As Google's own clients call it: an emulator, or another way to the store.
+    address = os.environ.get("STORAGE_EMULATOR_HOST")
+    if address and "://" not in address:
+        address = f"http://{address}"
+    config = {"base_url": address.rstrip("/")} if address else {}
+    return Access(config, GoogleCredentialProvider(credentials), address)
 
 
 # -- Azure -------------------------------------------------------------------------------------------------
@@ -275,6 +301,7 @@ def azure_access(
     sas_token: str | None = None,
     connection_string: str | None = None,
     credential: Any = None,
+    identity: Mapping[str, str] = MappingProxyType({}),
     endpoint: str | None = None,
 ) -> Access:
     """Describe the way to a vault on Azure; the first that is given of key, SAS token and credential counts.
@@ -285,6 +312,7 @@ def azure_access(
     :param sas_token: a SAS token
     :param connection_string: all of that in Azure's own form
     :param credential: of azure.identity; None for DefaultAzureCredential
+    :param identity: arguments of DefaultAzureCredential that name an identity
     :param endpoint: the address of the account, None for Azure's own
     :return: the way
     :raises MissingDependencyError: when the extra ``azure`` is not installed
@@ -303,21 +331,29 @@ def azure_access(
             else "Set AZURE_STORAGE_ACCOUNT_NAME, or name an Airflow connection: abfs://conn_id@container/prefix."
         )
         raise VaultAccessError(f"The vault {url} cannot be opened: its storage account is not named. {where}")
-    config: dict[str, Any] = {"account_name": account}
-    if endpoint:
-        config["endpoint"] = endpoint.rstrip("/")
-    access = Access(config, None, endpoint)
+    endpoint = (endpoint or f"https://{account}.blob.core.windows.net").rstrip("/")
+    access = Access({"account_name": account, "endpoint": endpoint, "use_emulator": False}, endpoint=endpoint)
+    # Handed over like those that are renewed: a key in the configuration gives way to one in the environment.
     if key:
-        config["account_key"] = key
-        return access
+        return replace(access, credentials=_Given({"access_key": key}))
     if sas_token:
-        config["sas_key"] = sas_token.lstrip("?")
-        return access
+        return replace(access, credentials=_Given({"sas_token": sas_token.lstrip("?")}))
     try:
+        from azure.identity import DefaultAzureCredential
         from obstore.auth.azure import AzureCredentialProvider
     except ImportError:
         _missing(url)
-    return replace(access, credentials=AzureCredentialProvider(credential))
+    return replace(access, credentials=AzureCredentialProvider(credential or DefaultAzureCredential(**identity)))
+
+
+class _Given:
+    """Credentials that stay as they are."""
+
+    def __init__(self, credential: Mapping[str, str]) -> None:
+        self._credential = credential
+
+    def __call__(self) -> dict[str, Any]:
+        return {**self._credential, "expires_at": None}
 
 
 def _connection_string(text: str) -> dict[str, str]:

@@ -14,6 +14,8 @@ from airflow_provider_xbackup.vault.piping import through_thread
 if TYPE_CHECKING:
     import pyrage
 
+    from airflow_provider_xbackup.vault.manifest import Artifact
+
 #: zstd's own default.
 _ZSTD_LEVEL = 3
 
@@ -61,6 +63,7 @@ class Encoded:
         self.plain = Digest()
         self.compression = "zstd" if compress else None
         self.encryption = "age" if recipients else None
+        self.recipients_sha256 = digest_of_recipients(recipients) if recipients else None
         stream: Iterable[bytes] = self.plain.of(blocks)
         if compress:
             stream = _compress(stream)
@@ -99,6 +102,28 @@ def parse_recipients(encrypt_to: str | Iterable[str] | None) -> tuple[str, ...]:
         )
     _keys(recipients)
     return recipients
+
+
+def digest_of_recipients(recipients: Iterable[str]) -> str:
+    """Return what is written down of public keys: the SHA-256 of them, sorted, one a line.
+
+    :param recipients: age public keys, in any order
+    """
+    return hashlib.sha256("".join(f"{key}\n" for key in sorted(recipients)).encode()).hexdigest()
+
+
+def is_encoded_so(artifact: Artifact, recipients: Sequence[str], *, compress: bool = False) -> bool:
+    """Tell whether a stored file was compressed and encrypted as is wanted now.
+
+    Of what an earlier release encrypted nobody knows to which keys: it counts as encrypted to these.
+
+    :param artifact: the file
+    :param recipients: the age public keys that are wanted; none means no encryption
+    :param compress: whether compression is wanted
+    """
+    same_keys = artifact.recipients_sha256 in (None, digest_of_recipients(recipients))
+    wanted = ("zstd" if compress else None, "age" if recipients else None)
+    return (artifact.compression, artifact.encryption) == wanted and same_keys
 
 
 def _keys(recipients: Sequence[str]) -> list[pyrage.x25519.Recipient]:

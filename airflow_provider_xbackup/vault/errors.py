@@ -41,8 +41,21 @@ class UnwritableFolderError(VaultError):
     retryable = False
 
 
+class UnlockableStoreError(VaultError):
+    """Backups are to be locked, and the store or its bucket has no object locks."""
+
+    retryable = False
+
+
 class ObjectMissingError(VaultError):
     """An object that should be there is not."""
+
+
+class UnreadableObjectError(VaultError):
+    """One object cannot be read, though the store answers: a bad sector, an archived one, one far too large.
+
+    It tells something of that object, and nothing of others.
+    """
 
 
 class ObjectExistsError(VaultError):
@@ -63,6 +76,10 @@ class ManifestError(VaultError):
     """A manifest cannot be read: damaged, or of a version this release does not know."""
 
     retryable = False
+
+
+class UnknownFormatError(ManifestError):
+    """A manifest is of a later major version: a newer release wrote it, and nothing of it is damaged."""
 
 
 class RecordError(VaultError):

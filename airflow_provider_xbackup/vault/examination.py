@@ -25,6 +25,7 @@ from airflow_provider_xbackup.vault.errors import (
     DecryptionError,
     MissingIdentityError,
     ObjectMissingError,
+    UnreadableObjectError,
     WrongIdentityError,
 )
 from airflow_provider_xbackup.vault.identities import Identities
@@ -81,6 +82,18 @@ class Subject:
     newest: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """What keeps a verification from looking as deep as was asked, though the backup is not to blame.
+
+    :param finding: what the record tells of it, a warning
+    :param error: what it is: whoever asked has to know of it
+    """
+
+    finding: CheckFinding
+    error: BackupError
+
+
 class Examination:
     """Looks at one backup, once.
 
@@ -104,8 +117,8 @@ class Examination:
         self._data: ZipReport | None = None
         self._counts: dict[str, int] | None = None
         self._unread: frozenset[str] = frozenset()
-        #: The service or network error that kept the live totals from being had.
-        self.unanswered: BackupError | None = None
+        #: The first that was met, other keys than the backup's, or a source that does not answer.
+        self.obstacle: Obstacle | None = None
 
     def run(self) -> Check:
         """Look at everything.
@@ -160,7 +173,9 @@ class Examination:
             return self._read(artifact, inventory) if self._wanted.level in _DIGESTS else "presence"
         except ObjectMissingError:
             self._find("missing-object", f"{artifact.name} is not there.", artifact)
-            return "none"
+        except UnreadableObjectError as exc:
+            self._find("unreadable-object", str(exc), artifact)
+        return "none"
 
     def _read(self, artifact: Artifact, inventory: Inventory) -> Depth:
         wanted = self._wanted
@@ -205,6 +220,15 @@ class Examination:
                 "and not what is in it.",
                 artifact,
                 kind="warning",
+            )
+            return depth
+        if isinstance(failure, WrongIdentityError):
+            self._meet(
+                "wrong-identity",
+                f"{artifact.name}: {failure} Nothing was decrypted: it was verified as it is stored, and not what "
+                "is in it.",
+                failure,
+                artifact,
             )
             return depth
         if failure is not None:
@@ -266,11 +290,8 @@ class Examination:
             if not any(one.role == "attachments" for one in manifest.artifacts):
                 return
             understood = found.recognised or not found.known
-            kind: Literal["error", "warning"] = "error"
         else:
             understood = found.recognised
-            # A test set may refer to tests of projects that nobody asked for.
-            kind = "error" if manifest.scope.project_ids is None else "warning"
         if not found.missing:
             return
         if not understood:
@@ -281,25 +302,39 @@ class Examination:
                 kind="warning",
             )
             return
+        what = _ENTITY_OF[found.kind]
+        text = f"{found.missing} of {found.named} {what} that the data refers to are not in the backup"
+        # A test set may refer to tests of projects that nobody asked for.
+        perhaps_elsewhere = found.kind == "test" and manifest.scope.project_ids is not None
+        if perhaps_elsewhere and found.certain:
+            text += f", {found.certain} of them of projects that are"
         examples = ", ".join(f"{name[:80]!r} in {place[:120]}" for name, place in found.examples)
         self._find(
             "missing-reference",
-            f"{found.missing} of {found.named} {_ENTITY_OF[found.kind]} that the data refers to are not in the "
-            f"backup, for example {examples}.",
-            kind=kind,
+            f"{text}, for example {examples}.",
+            kind="warning" if perhaps_elsewhere and not found.certain else "error",
         )
 
     # -- the whole -------------------------------------------------------------------------------------
 
     def _judge_condition(self) -> None:
         backup = self._backup
+        if backup.base_gone:
+            self._find(
+                "base-gone", f"Its full {backup.manifest.base} is gone: nothing can be restored of it alone."
+            )
         reasons = " ".join(backup.manifest.condition.reasons) or "No reason was noted."
-        if backup.state == "incomplete":
+        if backup.manifest.condition.state == "incomplete":
             self._find("incomplete", f"Something that was asked for is missing. {reasons}", kind="warning")
         elif backup.manifest.condition.state == "suspect":
+            advice = (
+                "A person has accepted it: 'xbackup show' tells who and why."
+                if backup.accepted
+                else "Look at the account; 'xbackup accept' takes it for good."
+            )
             self._find(
                 "suspect",
-                f"It was stored as suspect. {reasons} Look at the account; 'xbackup accept' takes it for good.",
+                f"It was stored as suspect. {reasons} {advice}",
                 kind=self._unless_accepted,
             )
         else:
@@ -351,8 +386,7 @@ class Examination:
                 for entity, number in self._wanted.count_live(project).items():
                     live[entity] = live.get(entity, 0) + number
         except BackupError as exc:
-            self.unanswered = exc
-            self._find("not-compared", f"It was not compared with its source: {exc}", kind="warning")
+            self._meet("not-compared", f"It was not compared with its source: {exc}", exc)
             return False
         for entity, number in sorted(live.items()):
             if entity in counts or entity == "tests":
@@ -387,6 +421,10 @@ class Examination:
         name = None if artifact is None else artifact.name
         self._findings.append(CheckFinding(code=code, kind=kind, object=name, text=text[:_LONGEST_TEXT]))
 
+    def _meet(self, code: str, text: str, error: BackupError, artifact: Artifact | None = None) -> None:
+        self._find(code, text, artifact, kind="warning")
+        self.obstacle = self.obstacle or Obstacle(self._findings[-1], error)
+
 
 class StoppedError(Exception):
     """The examination ended because nobody waits for it any more."""
@@ -394,7 +432,6 @@ class StoppedError(Exception):
 
 #: The first that fits.
 _FAILURES: tuple[tuple[type[BackupError], str], ...] = (
-    (WrongIdentityError, "wrong-identity"),
     (DecryptionError, "decryption"),
     (DecompressionError, "decompression"),
     (DamagedBackupError, "unknown-encoding"),

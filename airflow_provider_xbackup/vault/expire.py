@@ -15,8 +15,9 @@ from datetime import datetime, timedelta
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
 from airflow_provider_xbackup.vault import layout
-from airflow_provider_xbackup.vault.catalog import Finding
+from airflow_provider_xbackup.vault.catalog import Finding, read_stored_manifest
 from airflow_provider_xbackup.vault.errors import (
+    ManifestError,
     ObjectExistsError,
     ObjectMissingError,
     StoreUnavailableError,
@@ -26,19 +27,20 @@ from airflow_provider_xbackup.vault.garbage import GARBAGE_AFTER, Collection, Re
 from airflow_provider_xbackup.vault.groups import Groups, bases_in_use, is_damaged, read_groups
 from airflow_provider_xbackup.vault.holds import is_held
 from airflow_provider_xbackup.vault.layout import BackupPath
+from airflow_provider_xbackup.vault.manifest import Manifest
 from airflow_provider_xbackup.vault.plan import (
     GRACE,
     Action,
     Decision,
     Entry,
     RetentionPlan,
-    Standing,
     check_overrides,
-    plan,
     removable,
 )
 from airflow_provider_xbackup.vault.records import Tombstone
 from airflow_provider_xbackup.vault.retention import RetentionPolicy
+from airflow_provider_xbackup.vault.sparing import locks_to_spare, plan_sparing
+from airflow_provider_xbackup.vault.standing import Standing
 from airflow_provider_xbackup.vault.vault import Vault
 
 
@@ -197,9 +199,10 @@ def _look(
     if grace < timedelta(0):
         raise InvalidArgumentError(f"The grace period must be 0 or more and is {grace}.")
     overrides = check_overrides(override)
-    groups = read_groups(vault, min_verified=policy.min_verified, service=service, account=account, now=now)
+    groups = read_groups(vault, service=service, account=account, now=now)
+    locks = locks_to_spare(vault.store)
     plans = (
-        plan(policy, group, entries, now=now, grace=grace, override=overrides)
+        plan_sparing(locks, policy, group, entries, now=now, grace=grace, override=overrides)
         for group, entries in groups.entries.items()
     )
     return groups, tuple(sorted(plans, key=lambda each: str(each.group)))
@@ -227,9 +230,9 @@ class _Work:
 
     def carry_out(self, plan: RetentionPlan) -> None:
         """Carry out the plan of one group; of a refused or paused one only what saves backups."""
-        for entry in plan.revive:
-            self._revive(entry.path)
-        if plan.refusals or plan.paused is not None:
+        back = [self._revive(entry.path) for entry in plan.revive]
+        # The plan counts on them: without one of them it might expire what takes its place.
+        if plan.refusals or plan.paused is not None or not all(back):
             return
         # Partials first: whoever dies here leaves no live one on an expired base.
         for decision in sorted(plan.decisions, key=lambda decision: decision.entry.full):
@@ -242,8 +245,8 @@ class _Work:
             replace(each.entry, expired_at=self._now) if each.entry.path in expired else each.entry
             for each in plan.decisions
         ]
-        revived = {entry.backup_id for entry in plan.revive}
-        self._remove_all(plan, removable(entries, spared=revived, now=self._now, grace=self._grace))
+        spared = plan.spared | {entry.backup_id for entry in plan.revive}
+        self._remove_all(plan, removable(entries, spared=spared, now=self._now, grace=self._grace))
 
     def finish(self, path: BackupPath) -> None:
         """Remove what is left of a backup whose manifest is gone, its tombstone last."""
@@ -253,7 +256,7 @@ class _Work:
         # The files first: as long as a record is there, it tells whose they are.
         files = sorted(set(names) - {path.tombstone}, key=lambda name: layout.is_record(_within(path, name)))
         gone = [self._delete(name) for name in files]
-        if all(gone):
+        if None not in gone:
             self._delete(path.tombstone)
 
     def _expire(self, decision: Decision) -> None:
@@ -278,9 +281,16 @@ class _Work:
         fresh = Tombstone(at=self._now, why="its tombstone could not be read")
         self._try(entry.path.tombstone, lambda: self._store.put(entry.path.tombstone, fresh.to_json()))
 
-    def _revive(self, path: BackupPath) -> None:
-        if self._delete(path.tombstone):
+    def _revive(self, path: BackupPath) -> bool:
+        """Take the tombstone away; return whether the backup is there then.
+
+        Another retention may be removing it this instant, or somebody may have brought it back.
+        """
+        found = self._delete(path.tombstone)
+        there = found is not None and self._store.exists(path.manifest)
+        if found and there:
             self.revived.append(path)
+        return there
 
     def _remove_all(self, plan: RetentionPlan, due: Sequence[Entry]) -> None:
         """Remove expired backups, dependants before bases, unless a partial needs one by now."""
@@ -301,14 +311,22 @@ class _Work:
         """
         path = entry.path
         try:
-            manifest = self._store.read(path.manifest)
+            manifest, data = read_stored_manifest(self._store, path)
         except ObjectMissingError:  # by another retention
             self.finish(path)
             return True
-        if not self._may_go(path) or not self._delete(path.manifest):
+        except ManifestError as exc:  # it could be read a moment ago
+            self.not_let_go.append(Refusal(path.manifest, str(exc)))
             return False
-        if not self._may_go(path):  # brought back in this instant, and all its files are there
-            self._restore(path, manifest)
+        if not self._may_go(path):
+            return False
+        gone = self._delete(path.manifest)
+        if gone is None:
+            return False
+        if not gone:  # another retention was quicker
+            self.finish(path)
+            return True
+        if not self._may_go(path) and self._restore(path, manifest, data):
             return False
         self.removed.append(path)
         self.freed += entry.size
@@ -321,13 +339,38 @@ class _Work:
         """Ask once more whether it is expired and nobody holds it; the hold last."""
         return self._store.exists(path.tombstone) and not is_held(self._store, path, self._now)
 
-    def _restore(self, path: BackupPath, manifest: bytes) -> None:
-        with contextlib.suppress(ObjectExistsError):
-            self._store.create(path.manifest, manifest)
-        self._revive(path)
+    def _restore(self, path: BackupPath, manifest: Manifest, data: bytes) -> bool:
+        """Put back the manifest of a backup that was brought back in this instant.
 
-    def _delete(self, path: str) -> bool:
-        return self._try(path, lambda: self._store.delete(path))
+        Not where files are gone: then its tombstone is, because another retention has removed all of it.
+
+        :return: whether it is back
+        """
+        if not self._has_files(path, manifest):
+            return False
+        with contextlib.suppress(ObjectExistsError):
+            self._store.create(path.manifest, data)
+        if not self._has_files(path, manifest):  # another retention is at work
+            self._delete(path.manifest)
+            return False
+        self._revive(path)
+        return True
+
+    def _has_files(self, path: BackupPath, manifest: Manifest) -> bool:
+        return all(self._store.exists(path.file(artifact.name)) for artifact in manifest.artifacts)
+
+    def _delete(self, path: str) -> bool | None:
+        """Remove an object.
+
+        :return: None where the store did not let it go, False where it said that there was none; S3 does not say
+        """
+        found = True
+
+        def delete() -> None:
+            nonlocal found
+            found = self._store.delete(path)
+
+        return found if self._try(path, delete) else None
 
     def _try(self, path: str, call: Callable[[], object]) -> bool:
         """Do something with an object; what the store refuses is noted, and tried again the next time."""

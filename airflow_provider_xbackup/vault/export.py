@@ -53,10 +53,13 @@ class ExportedAttachments:
 
     :param files: the files
     :param missing: ids that no file of the backup has
+    :param ambiguous: ids that several files of the backup have, with these: which one is meant nobody can tell, so
+        none was written
     """
 
     files: tuple[Path, ...]
     missing: tuple[str, ...]
+    ambiguous: dict[str, tuple[str, ...]]
 
 
 def export_tests(
@@ -161,7 +164,8 @@ def export_attachments(inside: Inside, wanted: Wanted, directory: Path) -> Expor
     """Write attachments to ``directory/<test id>/<file name>``.
 
     The names are made safe: they are of users. A file gets its name when the zip has been read and is not damaged;
-    where another file has the name already, that one stays.
+    where another file has the name already, that one stays. Of several files for one attachment the one counts
+    that is called as the tests, or the vendor's list, call it.
 
     :param inside: the backup
     :param wanted: the attachments
@@ -184,6 +188,7 @@ class _Attachments:
         self._nameless = any(name is None for tests in wanted.values() for _, name in tests)
         self._names: dict[str, str] = {}
         self._blobs: list[_Blob] = []
+        self._ambiguous: dict[str, tuple[str, ...]] = {}
         self._taken: set[Path] = set()
 
     def run(self) -> ExportedAttachments:
@@ -195,25 +200,26 @@ class _Attachments:
         finally:
             for blob in self._blobs:
                 blob.discard()
-        return ExportedAttachments(tuple(files), tuple(sorted(self._wanted)))
+        return ExportedAttachments(tuple(files), tuple(sorted(self._wanted)), self._ambiguous)
 
     def _wants(self, name: str) -> bool:
         return (self._nameless and is_attachment_list(name)) or self._meant(name) is not None
 
     def _meant(self, entry: str) -> str | None:
-        return next((name for name in sorted(names_of_blob(entry)) if name in self._wanted), None)
+        return next((name for name in names_of_blob(entry) if name in self._wanted), None)
 
     def _reader(self, name: str) -> EntryReader:
         attachment = self._meant(name)
         if attachment is None:
             return _NameList(self._names)
-        blob = _Blob(attachment, _hidden(self._directory / safe_filename(attachment)))
+        hidden = _hidden(self._directory / f"{safe_filename(attachment)}-{len(self._blobs)}")
+        blob = _Blob(attachment, name, hidden)
         self._blobs.append(blob)
         return blob
 
     def _place(self) -> Iterator[Path]:
-        for blob in self._blobs:
-            tests = self._wanted.pop(blob.attachment, [])
+        for blob in self._chosen():
+            tests = self._wanted.pop(blob.attachment)
             for number, (test, name) in enumerate(tests, 1):
                 folder = self._directory / safe_filename(test)
                 folder.mkdir(mode=0o700, exist_ok=True)
@@ -224,15 +230,32 @@ class _Attachments:
                 self._taken.add(target)
                 _place_same(blob.path if number == len(tests) else _copied(blob.path, target), target)
                 yield target
+        for blob in self._blobs:
             blob.discard()
         self._blobs.clear()
+
+    def _chosen(self) -> Iterator[_Blob]:
+        """Choose the one file of each attachment."""
+        found: dict[str, list[_Blob]] = {}
+        for blob in self._blobs:
+            found.setdefault(blob.attachment, []).append(blob)
+        for attachment, blobs in found.items():
+            names = {name for _, name in self._wanted[attachment]} | {self._names.get(attachment)}
+            called_so = [blob for blob in blobs if blob.entry.rsplit("/", 1)[-1] in names]
+            chosen = blobs if len(blobs) == 1 else called_so
+            if len(chosen) == 1:
+                yield chosen[0]
+            else:
+                del self._wanted[attachment]
+                self._ambiguous[attachment] = tuple(blob.entry for blob in blobs)
 
 
 class _Blob:
     """Writes an entry to a file that has no name for others yet."""
 
-    def __init__(self, attachment: str, path: Path) -> None:
+    def __init__(self, attachment: str, entry: str, path: Path) -> None:
         self.attachment = attachment
+        self.entry = entry
         self.path = path
         self._file = open(os.open(path, _FLAGS, 0o600), "wb")  # noqa: SIM115 - closed by discard at last
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from airflow_provider_xbackup.vault import layout
 from airflow_provider_xbackup.vault.ahead import read_ahead
-from airflow_provider_xbackup.vault.catalog import Backup, Catalog, Finding, Group, read_manifest
-from airflow_provider_xbackup.vault.checks import is_verified
+from airflow_provider_xbackup.vault.catalog import Backup, Catalog, Finding, Group, read_manifest, read_named_base
 from airflow_provider_xbackup.vault.errors import ManifestError, ObjectMissingError, RecordError
 from airflow_provider_xbackup.vault.holds import is_held
 from airflow_provider_xbackup.vault.layout import BackupPath
 from airflow_provider_xbackup.vault.plan import Entry
-from airflow_provider_xbackup.vault.records import Tombstone
+from airflow_provider_xbackup.vault.records import Tombstone, read_record
+from airflow_provider_xbackup.vault.standing import Standing
 from airflow_provider_xbackup.vault.store import Store
 from airflow_provider_xbackup.vault.vault import Vault
 
@@ -26,7 +26,7 @@ _READERS = 16
 class Groups:
     """What a vault holds.
 
-    :param entries: the backups of each group, newest first
+    :param entries: the backups of each group
     :param half_removed: folders whose removal had begun and has not ended
     :param findings: what somebody should look at
     """
@@ -36,24 +36,13 @@ class Groups:
     findings: tuple[Finding, ...]
 
 
-def read_groups(
-    vault: Vault,
-    *,
-    min_verified: int,
-    service: str | None = None,
-    account: str | None = None,
-    now: datetime,
-    verified: Callable[[Store, Backup, datetime], bool] = is_verified,
-) -> Groups:
+def read_groups(vault: Vault, *, service: str | None = None, account: str | None = None, now: datetime) -> Groups:
     """Read all backups of a vault. Manifests are read a few at a time and not kept.
 
     :param vault: the vault
-    :param min_verified: how many verified backups of a group matter. Checks are read for the newest backups
-        only, until so many are found.
     :param service: only this service
     :param account: only this account
     :param now: what the time is
-    :param verified: tells whether a backup is verified
     :return: the groups
     :raises InvalidArgumentError: when a name cannot be one
     :raises VaultError: when the store does not answer
@@ -61,17 +50,19 @@ def read_groups(
     store = vault.store
     catalog = Catalog(vault.url, store, service, account, lambda: now)
     entries: defaultdict[Group, list[Entry]] = defaultdict(list)
-    found: defaultdict[Group, int] = defaultdict(int)
 
     def read_records(backup: Backup) -> tuple[bool, datetime | None]:
         held = backup.held and is_held(store, backup.path, now)
         return held, _expired_at(store, backup.path) if backup.tombstoned else None
 
     for backup, (held, expired_at) in read_ahead(read_records, catalog, _READERS):
-        group = backup.group
-        counts = found[group] < min_verified and verified(store, backup, now)
-        found[group] += counts
-        entries[group].append(Entry.of(backup, held=held, verified=counts, expired_at=expired_at))
+        entries[backup.group].append(Entry.of(backup, held=held, expired_at=expired_at))
+    for path in catalog.unreadable:
+        # Nobody knows its group, so it is one more in every group of its account.
+        entry = Entry(path, Standing.UNREADABLE, _base(store, path))
+        for group, others in entries.items():
+            if (group.service, group.account) == (path.service, path.account):
+                others.append(entry)
     return Groups(dict(entries), catalog.half_removed, tuple(catalog.findings))
 
 
@@ -85,27 +76,40 @@ def bases_in_use(vault: Vault, group: Group, known: Iterable[Entry]) -> frozense
     :raises VaultError: when the store does not answer
     """
     bases = {entry.path: entry.base for entry in known}
-    in_use: set[str | None] = set()
-    for path, names in Catalog(vault.url, vault.store, group.service, group.account).folders().items():
+    in_use: set[str] = set()
+    folders = Catalog(vault.url, vault.store, group.service, group.account).folders()
+    for path, names in folders.items():
         if layout.TOMBSTONE in names or layout.parse_backup_id(path.backup_id).kind == "full":
             continue
-        in_use.add(bases[path] if path in bases else _base(vault.store, path))
-    return frozenset(base for base in in_use if base is not None)
+        try:
+            base = bases[path] if path in bases else read_manifest(vault.store, path).base
+        except ObjectMissingError:  # removed meanwhile
+            continue
+        except ManifestError:
+            base = read_named_base(vault.store, path)
+            if base is None:  # it may be any of those before it
+                in_use |= {each.backup_id for each in folders if each.backup_id < path.backup_id}
+        if base is not None:
+            in_use.add(base)
+    return frozenset(in_use)
 
 
 def _base(store: Store, path: BackupPath) -> str | None:
-    try:
-        return read_manifest(store, path).base
-    except (ManifestError, ObjectMissingError):
-        return None
+    """Say which full an unreadable backup builds on; None where that cannot be told, or it is a full itself."""
+    return read_named_base(store, path) if layout.parse_backup_id(path.backup_id).kind == "partial" else None
 
 
 def _expired_at(store: Store, path: BackupPath) -> datetime | None:
-    """Read when a backup expired; None where its tombstone is gone or cannot be read."""
+    """Read when a backup expired; None where its tombstone is gone or cannot be read.
+
+    Its writer's clock may have been slow: it did not expire before the store had its tombstone.
+    """
     try:
-        return Tombstone.from_json(store.read(path.tombstone)).at
+        at = read_record(store, path.tombstone, Tombstone).at
+        stored = store.head(path.tombstone).last_modified
     except (ObjectMissingError, RecordError):
         return None
+    return at if stored is None else max(at, stored)
 
 
 def is_damaged(store: Store, path: BackupPath) -> bool:
@@ -114,7 +118,7 @@ def is_damaged(store: Store, path: BackupPath) -> bool:
     :raises VaultError: when the store does not answer
     """
     try:
-        Tombstone.from_json(store.read(path.tombstone))
+        read_record(store, path.tombstone, Tombstone)
     except RecordError:
         return True
     except ObjectMissingError:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
-from airflow_provider_xbackup.vault.catalog import read_manifest
+from airflow_provider_xbackup.vault.catalog import read_manifest, read_named_base
 from airflow_provider_xbackup.vault.errors import (
     ManifestError,
     NoSuchBackupError,
@@ -18,7 +18,7 @@ from airflow_provider_xbackup.vault.errors import (
 )
 from airflow_provider_xbackup.vault.layout import BackupPath
 from airflow_provider_xbackup.vault.manifest import Manifest
-from airflow_provider_xbackup.vault.records import Hold
+from airflow_provider_xbackup.vault.records import Hold, read_record
 from airflow_provider_xbackup.vault.store import Store
 from airflow_provider_xbackup.vault.vault import Vault
 
@@ -62,11 +62,9 @@ def read_hold(store: Store, path: BackupPath) -> Hold | None:
     :raises VaultError: when the store does not answer
     """
     try:
-        data = store.read(path.hold)
+        return read_record(store, path.hold, Hold)
     except ObjectMissingError:
         return None
-    try:
-        return Hold.from_json(data)
     except RecordError as exc:
         reason = str(exc)
     raise RecordError(
@@ -157,7 +155,7 @@ def keep(vault: Vault, path: BackupPath, given: Hold) -> Held:
     if revived:
         # A removal may have been just past its last look: it puts the manifest back, or it is gone for good.
         manifest = _manifest_of(vault, path)
-    base = None if manifest is None else base_of(path, manifest)
+    base = _named_base(store, path) if manifest is None else base_of(path, manifest)
     if base is None:
         return Held(given, tuple(revived))
     if _revive(store, base):
@@ -170,7 +168,7 @@ def make_hold(who: str, why: str, until: datetime | None, now: datetime) -> Hold
 
     :raises InvalidArgumentError: when it would end in the past, or who or why is empty or too long
     """
-    if until is not None and (until.tzinfo is None or until <= now):
+    if until is not None and (until.tzinfo is None or until <= now or not _is_on_calendar(until)):
         raise InvalidArgumentError(
             f"A hold ends in the future, and at an instant with a time zone, not at {until}."
         )
@@ -206,11 +204,26 @@ def _manifest_of(vault: Vault, path: BackupPath) -> Manifest | None:
     raise NoSuchBackupError(f"The backup {vault.url.join(path.folder)} is gone: its manifest was removed.{hint}")
 
 
+def _named_base(store: Store, path: BackupPath) -> BackupPath | None:
+    """Return the full that a backup builds on whose manifest cannot be used, as far as that can be told."""
+    base = read_named_base(store, path)
+    return None if base is None else BackupPath(path.service, path.account, base)
+
+
 def _revive(store: Store, path: BackupPath) -> bool:
     """Take a tombstone away; S3 does not say whether there was one, so it is asked."""
     if not store.exists(path.tombstone):
         return False
     store.delete(path.tombstone)
+    return True
+
+
+def _is_on_calendar(instant: datetime) -> bool:
+    """Tell whether an instant is in a year from 1 to 9999 in UTC as well."""
+    try:
+        instant.astimezone(UTC)
+    except OverflowError:
+        return False
     return True
 
 

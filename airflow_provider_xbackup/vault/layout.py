@@ -6,7 +6,7 @@ import re
 import secrets
 import unicodedata
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from sys import intern
 from typing import Literal, NamedTuple, cast
@@ -27,19 +27,22 @@ HOLD = "hold.json"
 ACCEPTED = "accepted.json"
 TOMBSTONE = "tombstone.json"
 CHECKS = "checks"
+
+#: Clocks of different machines differ by so much without anybody being wrong.
+CLOCK_TOLERANCE = timedelta(minutes=5)
 #: Each once in memory, however many backups have one.
 _WELL_KNOWN = {name: name for name in (MANIFEST, HOLD, ACCEPTED, TOMBSTONE)}
 
 _INSTANT = "%Y%m%dT%H%M%SZ"
-_BACKUP_ID = re.compile(r"(?P<instant>\d{8}T\d{6}Z)-(?P<kind>full|partial)-(?P<digits>[0-9a-f]{8})")
-_ID_START = re.compile(r"\d{8}[0-9A-Za-z-]*")
+_BACKUP_ID = re.compile(r"(?P<instant>[0-9]{8}T[0-9]{6}Z)-(?P<kind>full|partial)-(?P<digits>[0-9a-f]{8})")
+_ID_START = re.compile(r"[0-9]{8}[0-9A-Za-z-]*")
 _DIGITS = re.compile(r"[0-9a-f]{8}")
 _ARTIFACT = re.compile(
     rf"(?P<role>{'|'.join(ROLES)})\.(?P<nonce>[0-9a-f]{{8}})\.(?P<ext>zip|json)(?:\.zst)?(?:\.age)?"
 )
 _RECORD = re.compile(
     rf"{re.escape(HOLD)}|{re.escape(ACCEPTED)}|{re.escape(TOMBSTONE)}"
-    rf"|{CHECKS}/\d{{8}}T\d{{6}}Z-[0-9a-f]{{8}}\.json"
+    rf"|{CHECKS}/[0-9]{{8}}T[0-9]{{6}}Z-[0-9a-f]{{8}}\.json"
 )
 _CLOCK = re.compile(rf"(?:{'|'.join(SERVICES)})/clock\.[0-9a-f]{{8}}")
 _REFUSED = ("Cc", "Cs", "Zl", "Zp")
@@ -133,9 +136,13 @@ def check_id_start(text: str) -> str:
     return text
 
 
+@lru_cache(maxsize=1024)
 def is_backup_id(text: str) -> bool:
-    """Tell whether a text is a whole backup id, by its form."""
-    return _BACKUP_ID.fullmatch(text) is not None
+    """Tell whether a text is a whole backup id, with an instant that there is.
+
+    A listing asks for every object of a folder again, one beside the other.
+    """
+    return _parts_of(text) is not None
 
 
 def parse_backup_id(backup_id: str) -> BackupId:
@@ -145,17 +152,22 @@ def parse_backup_id(backup_id: str) -> BackupId:
     :return: instant, kind and digits
     :raises InvalidArgumentError: when it is no backup id
     """
-    match = _BACKUP_ID.fullmatch(backup_id)
-    if match is not None:
-        try:
-            instant = _read_instant(match["instant"])
-        except ValueError:
-            pass
-        else:
-            return BackupId(instant, cast("Kind", match["kind"]), match["digits"])
-    raise InvalidArgumentError(
-        f"{_clip(backup_id)!r} is no backup id; one looks like 20261123T014500Z-full-1a2b3c4d."
-    )
+    parts = _parts_of(backup_id)
+    if parts is None:
+        raise InvalidArgumentError(
+            f"{_clip(backup_id)!r} is no backup id; one looks like 20261123T014500Z-full-1a2b3c4d."
+        )
+    return parts
+
+
+def _parts_of(text: str) -> BackupId | None:
+    match = _BACKUP_ID.fullmatch(text)
+    if match is None:
+        return None
+    try:
+        return BackupId(_read_instant(match["instant"]), cast("Kind", match["kind"]), match["digits"])
+    except ValueError:  # no such date
+        return None
 
 
 def _read_instant(text: str) -> datetime:
@@ -234,9 +246,9 @@ class BackupPath:
     def of(cls, path: str) -> tuple[BackupPath, str] | None:
         """Split an object's path into the backup it belongs to and its name there; None if it is foreign."""
         parts = path.split("/", 3)
-        if len(parts) != 4 or parts[0] not in SERVICES or not _BACKUP_ID.fullmatch(parts[2]):
+        if len(parts) != 4 or parts[0] not in SERVICES:
             return None
-        if not _is_account(parts[1]):
+        if not is_backup_id(parts[2]) or not _is_account(parts[1]):
             return None
         # A vault has few accounts and very many backups.
         return cls(intern(parts[0]), intern(parts[1]), parts[2]), _WELL_KNOWN.get(parts[3], parts[3])

@@ -8,6 +8,7 @@ import itertools
 import os
 import re
 import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 #: How a file is called until all its bytes are there: by obstore, and by this module too, since obstore's
 #: listings leave such names out.
 _TEMPORARY = re.compile(r"(?P<target>.+)#\d+", re.DOTALL)
+
+_PROBE = 64 << 10
 
 
 class LocalStore(Store):
@@ -92,6 +95,10 @@ class LocalStore(Store):
 
         return self._do("write into", "", ask)
 
+    def free_space(self) -> int:
+        """Return how many bytes this user may still write; see :meth:`Store.free_space`."""
+        return self._do("look at", "", lambda: shutil.disk_usage(self.root).free)
+
     def leftovers(self, prefix: str) -> Iterator[Leftover]:
         """Find temporary files and empty folders; see :meth:`Store.leftovers`."""
         walk = self._walk(prefix)
@@ -156,8 +163,15 @@ class LocalStore(Store):
 
     def _prepare(self) -> None:
         self._make_root()
-        # An unnamed file: proof that the folder can be written, and nothing to remove.
-        self._do("write into", "", lambda: tempfile.TemporaryFile(dir=self.root).close())
+        self._do("write into", "", self._write_probe)
+
+    def _write_probe(self) -> None:
+        """Write into an unnamed file: proof that the folder takes bytes, and nothing to remove."""
+        with tempfile.TemporaryFile(dir=self.root) as file:
+            # Bytes that no file system compresses away.
+            file.write(secrets.token_bytes(_PROBE))
+            file.flush()
+            os.fsync(file.fileno())
 
     def _is_there(self) -> bool:
         return self._do("look at", "", self.root.is_dir)
@@ -172,8 +186,8 @@ class LocalStore(Store):
         if not self._is_there():
             self._do("make the folder", "", make)
 
-    def _attributes(self, media_type: str | None) -> dict[str, str] | None:  # noqa: ARG002 - a file has none
-        return None
+    def _attributes(self, media_type: str | None) -> dict[str, str]:  # noqa: ARG002 - a file has none
+        return {}
 
     def _settle(self, path: str) -> None:
         def settle() -> None:

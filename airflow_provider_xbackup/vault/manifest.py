@@ -21,7 +21,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from airflow_provider_xbackup.vault.errors import ManifestError
+from airflow_provider_xbackup.vault.errors import ManifestError, UnknownFormatError
 
 #: The format this release writes.
 SCHEMA = "xbackup/manifest/v1"
@@ -31,7 +31,10 @@ _MAJOR = 1
 
 
 def _to_utc(value: datetime) -> datetime:
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is not on the calendar in UTC") from None
 
 
 def _instant(value: datetime) -> str:
@@ -89,10 +92,13 @@ class RemoteBot(_Model):
     :param name: what the bot calls itself in its backup
     :param key_sha256: SHA-256 of the bot's API key, where the backup was taken with it: it tells whether two
         backups are of one bot, and not what the key is
+    :param connection_sha256: SHA-256 of the address and the credentials it was taken with: it tells whether two
+        backups were taken through one connection, and not what the credentials are
     """
 
     name: str | None = None
     key_sha256: Sha256 | None = None
+    connection_sha256: Sha256 | None = None
 
 
 class Remote(_Model):
@@ -124,6 +130,8 @@ class Artifact(_Model):
     :param media_type: of the plain bytes
     :param compression: ``zstd`` or None
     :param encryption: ``age`` or None
+    :param recipients_sha256: SHA-256 of the public keys it is encrypted to: it tells whether two files are
+        encrypted to the same keys
     :param version_id: the version the store gave the object; a hint, valid in the vault that wrote it
     """
 
@@ -136,6 +144,7 @@ class Artifact(_Model):
     media_type: str
     compression: str | None = None
     encryption: str | None = None
+    recipients_sha256: Sha256 | None = None
     version_id: str | None = None
 
 
@@ -177,6 +186,7 @@ class Manifest(_Model):
     :param remote: where it came from
     :param artifacts: the files
     :param entities: counts by type, None where the content was not read
+    :param projects: the vendor's ids of the projects that something of is in it, None where nobody looked
     :param producer: what made it
     """
 
@@ -194,6 +204,7 @@ class Manifest(_Model):
     remote: Remote = Remote()
     artifacts: Annotated[tuple[Artifact, ...], Field(min_length=1)]
     entities: dict[str, Size] | None = None
+    projects: tuple[str, ...] | None = None
     producer: Producer
 
     @property
@@ -220,7 +231,8 @@ class Manifest(_Model):
 
         :param data: the object's bytes
         :return: the manifest
-        :raises ManifestError: when it is damaged or of an unknown major version
+        :raises UnknownFormatError: when it is of an unknown major version
+        :raises ManifestError: when it is damaged
         """
         try:
             value = json.loads(data)
@@ -233,7 +245,7 @@ class Manifest(_Model):
         if match is None:
             raise ManifestError(f"its schema {str(schema)[:60]!r} is not one of xbackup")
         if int(match["major"][:9]) != _MAJOR:
-            raise ManifestError(
+            raise UnknownFormatError(
                 f"its format {match[0][:60]!r} is not known here (this release reads version {_MAJOR}); "
                 "install a release of airflow-provider-xbackup that reads it"
             )

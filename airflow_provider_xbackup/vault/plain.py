@@ -11,6 +11,7 @@ from airflow_provider_xbackup.vault.errors import (
     DecompressionError,
     DecryptionError,
     ObjectMissingError,
+    UnreadableObjectError,
 )
 from airflow_provider_xbackup.vault.identities import Identities
 from airflow_provider_xbackup.vault.layout import BackupPath
@@ -30,7 +31,7 @@ def stored_blocks(
     :param artifact: the artifact
     :param start: the first byte
     :param end: the byte after the last one, None for all
-    :raises DamagedBackupError: when it is missing or has another length
+    :raises DamagedBackupError: when it is missing, has another length, or cannot be read though the store answers
     :raises VaultError: when the store does not answer
     """
     name = path.file(artifact.name)
@@ -44,6 +45,8 @@ def stored_blocks(
             yield from store.open_stream(name, start, end)
     except ObjectMissingError:
         raise DamagedBackupError(f"{store.url.join(name)} is not there. {_TRY_ANOTHER}") from None
+    except UnreadableObjectError as exc:
+        raise DamagedBackupError(f"{exc} {_TRY_ANOTHER}") from None
 
 
 def plain_blocks(

@@ -6,13 +6,15 @@ Each is a small JSON object in the backup's folder; its place is in :mod:`~.layo
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from airflow_provider_xbackup.vault.errors import RecordError
+from airflow_provider_xbackup.vault.errors import RecordError, UnreadableObjectError
 from airflow_provider_xbackup.vault.manifest import Instant, to_json
+from airflow_provider_xbackup.vault.store import Store
 
+R = TypeVar("R", bound="Record")
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
 
 
@@ -41,6 +43,26 @@ class Record(BaseModel):
             first = exc.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"])
             raise RecordError(f"its field {where[:100]!r} is wrong: {first['msg']}") from None
+
+
+def read_record(store: Store, path: str, kind: type[R]) -> R:
+    """Read a record from its vault.
+
+    :param store: the vault's objects
+    :param path: where it lies
+    :param kind: what it is
+    :return: the record
+    :raises ObjectMissingError: when there is none
+    :raises RecordError: when it is damaged, or cannot be read though the store answers; the text is a clause
+    :raises VaultError: when the store does not answer
+    """
+    try:
+        data = store.read(path)
+    except UnreadableObjectError as exc:
+        reason = str(exc).removesuffix(".")
+    else:
+        return kind.from_json(data)
+    raise RecordError(reason)
 
 
 class Acceptance(Record):

@@ -69,13 +69,28 @@ class Duration:
         :param instant: the later instant, in whose time zone the date is read
         :return: the earlier instant in UTC; None where the calendar has no such date
         """
-        months = (instant.year - self.years) * 12 + (instant.month - 1) - self.months
         try:
-            first = instant.replace(year=months // 12, month=months % 12 + 1, day=1)
-            wall = first + timedelta(days=instant.day - 1 - self.days)
-            return wall.astimezone(UTC) - timedelta(hours=self.hours)
+            return self._away_from(instant, -1)
         except (ValueError, OverflowError):
             return None
+
+    def after(self, instant: datetime) -> datetime:
+        """Return the instant so long after another, taken on the calendar as :meth:`before` does.
+
+        :param instant: the earlier instant, in whose time zone the date is read
+        :return: the later instant in UTC
+        :raises InvalidArgumentError: when the calendar has no such date
+        """
+        try:
+            return self._away_from(instant, 1)
+        except (ValueError, OverflowError):
+            raise InvalidArgumentError(f"The calendar ends before {self} are over.") from None
+
+    def _away_from(self, instant: datetime, direction: int) -> datetime:
+        months = instant.year * 12 + instant.month - 1 + direction * (self.years * 12 + self.months)
+        first = instant.replace(year=months // 12, month=months % 12 + 1, day=1)
+        wall = first + timedelta(days=instant.day - 1 + direction * self.days)
+        return wall.astimezone(UTC) + direction * timedelta(hours=self.hours)
 
     def __bool__(self) -> bool:
         return any((self.years, self.months, self.days, self.hours))

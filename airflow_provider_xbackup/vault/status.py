@@ -2,13 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Generic, Protocol, TypeVar
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
 from airflow_provider_xbackup.vault import layout
-from airflow_provider_xbackup.vault.catalog import Backup, Finding
+from airflow_provider_xbackup.vault.catalog import Finding
+from airflow_provider_xbackup.vault.layout import BackupPath
+
+
+class Restorable(Protocol):
+    """What is asked of a backup here; :class:`~.catalog.Backup` has it, and what is kept of one for longer."""
+
+    @property
+    def path(self) -> BackupPath: ...  # noqa: D102 - Backup says what they are
+    @property
+    def backup_id(self) -> str: ...  # noqa: D102
+    @property
+    def instant(self) -> datetime: ...  # noqa: D102
+    @property
+    def state(self) -> str: ...  # noqa: D102
+    @property
+    def base(self) -> str | None: ...  # noqa: D102
+    @property
+    def stored_size(self) -> int: ...  # noqa: D102
+    @property
+    def flaws(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def tombstoned(self) -> bool: ...  # noqa: D102
+    @property
+    def in_future(self) -> bool: ...  # noqa: D102
+    @property
+    def reliable(self) -> bool: ...  # noqa: D102
+    @property
+    def verified(self) -> bool: ...  # noqa: D102
+
+
+B = TypeVar("B", bound=Restorable)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -54,7 +86,7 @@ class Promise:
 
 
 @dataclass(frozen=True, slots=True)
-class AccountStatus:
+class AccountStatus(Generic[B]):
     """What a vault holds of one account, expired backups left out.
 
     :param name: the account
@@ -64,45 +96,44 @@ class AccountStatus:
     :param last: the newest backup at all, whatever is wrong with it
     :param number: how many backups there are
     :param stored_size: bytes of all of them
+    :param groundless: why the last one cannot be gone back to though it is whole; empty where it can, or is not
     """
 
     name: AccountName
-    newest: Backup | None = None
-    verified: Backup | None = None
-    oldest: Backup | None = None
-    last: Backup | None = None
+    newest: B | None = None
+    verified: B | None = None
+    oldest: B | None = None
+    last: B | None = None
     number: int = 0
     stored_size: int = 0
+    groundless: str = ""
 
 
-def survey(
-    backups: Iterable[Backup], is_verified: Callable[[Backup], bool], accounts: Collection[AccountName] = ()
-) -> list[AccountStatus]:
+def survey(backups: Iterable[B], accounts: Collection[AccountName] = ()) -> list[AccountStatus[B]]:
     """Sum up what a vault holds, account by account; memory does not grow with the number of backups.
 
     A partial backup counts when the full one it builds on can be gone back to, or when its author chose
     another instant than a full's.
 
     :param backups: the vault's backups, newest first
-    :param is_verified: tells whether one is verified
     :param accounts: accounts to tell of even when they have no backup
     :return: the accounts, sorted
     """
-    found = {name: _Account(name) for name in accounts}
+    found: dict[AccountName, _Account[B]] = {name: _Account(name) for name in accounts}
     for backup in backups:
         if not backup.tombstoned:
             name = AccountName(backup.path.service, backup.path.account)
-            found.setdefault(name, _Account(name)).see(backup, is_verified)
+            found.setdefault(name, _Account(name)).see(backup)
     return [found[name].status() for name in sorted(found)]
 
 
-def judge(accounts: Iterable[AccountStatus], promise: Promise, now: datetime) -> Iterator[Finding]:
+def judge(accounts: Iterable[AccountStatus[B]], promise: Promise, now: datetime) -> Iterator[Finding]:
     """Say what is not as it was promised.
 
     The codes: ``empty`` (no backup of anybody, and nobody is expected: whoever looks at nothing must not
     hear that all is well), ``absent`` (no backup of an account), ``late``, ``unverified`` (the newest
-    verified one is too old or missing), ``suspect`` and ``incomplete`` (the newest backup is). The path of a
-    finding is the account.
+    verified one is too old or missing), ``suspect``, ``damaged`` and ``incomplete`` (the newest backup is, or the
+    full that it builds on). The path of a finding is the account.
 
     :param accounts: what was found, see :func:`survey`
     :param promise: what was promised
@@ -117,7 +148,7 @@ def judge(accounts: Iterable[AccountStatus], promise: Promise, now: datetime) ->
         yield Finding("empty", "", "There is no backup at all. Check the vault's URL and the filters.")
 
 
-def _judge_account(status: AccountStatus, promise: Promise, now: datetime) -> Iterator[Finding]:
+def _judge_account(status: AccountStatus[B], promise: Promise, now: datetime) -> Iterator[Finding]:
     where = str(status.name)
     last = status.last
     if last is None:
@@ -127,13 +158,19 @@ def _judge_account(status: AccountStatus, promise: Promise, now: datetime) -> It
         yield from _judge_age("late", "whole", status.newest, promise.rpo, where, now)
     if promise.verified_rpo is not None:
         yield from _judge_age("unverified", "verified", status.verified, promise.verified_rpo, where, now)
-    if last.state in ("suspect", "incomplete"):
-        reasons = " ".join(last.manifest.condition.reasons)
-        yield Finding(last.state, where, f"{where}: the newest backup {last.backup_id} is {last.state}. {reasons}")
+    if last.state in _DOUBTFUL:
+        text = f"{where}: the newest backup {last.backup_id} is {last.state}."
+        yield Finding(last.state, where, " ".join((text, *last.flaws)))
+    elif status.groundless:
+        yield Finding(
+            "damaged",
+            where,
+            f"{where}: the newest backup {last.backup_id} holds changes only: {status.groundless}.",
+        )
 
 
 def _judge_age(
-    code: str, noun: str, backup: Backup | None, allowed: timedelta, where: str, now: datetime
+    code: str, noun: str, backup: Restorable | None, allowed: timedelta, where: str, now: datetime
 ) -> Iterator[Finding]:
     if backup is None:
         yield Finding(code, where, f"{where} has no {noun} backup; one every {_hours(allowed)} is promised.")
@@ -147,6 +184,9 @@ def _judge_age(
         )
 
 
+_DOUBTFUL = ("suspect", "damaged", "incomplete")
+
+
 def _hours(duration: timedelta) -> str:
     minutes = int(duration.total_seconds()) // 60
     if minutes < 120:
@@ -156,42 +196,54 @@ def _hours(duration: timedelta) -> str:
 
 
 @dataclass(slots=True)
-class _Account:
+class _Account(Generic[B]):
     """One account while its backups pass, newest first."""
 
     name: AccountName
-    newest: Backup | None = None
-    verified: Backup | None = None
-    oldest: Backup | None = None
-    last: Backup | None = None
+    newest: B | None = None
+    verified: B | None = None
+    oldest: B | None = None
+    last: B | None = None
     number: int = 0
     stored_size: int = 0
+    groundless: str = ""
     #: Partial backups by the full one they build on, until that one comes.
-    waiting: dict[str, list[Backup]] = field(default_factory=dict)
+    waiting: dict[str, list[B]] = field(default_factory=dict)
 
-    def see(self, backup: Backup, is_verified: Callable[[Backup], bool]) -> None:
+    def see(self, backup: B) -> None:
         self.number += 1
-        self.stored_size += backup.manifest.stored_size
+        self.stored_size += backup.stored_size
         if backup.in_future:
             return
         self.last = self.last or backup
         if not backup.reliable:
+            if self.last.base == backup.backup_id:
+                self.groundless = f"its full {backup.backup_id} is {backup.state}"
             return
-        if backup.manifest.base is not None:
-            self.waiting.setdefault(backup.manifest.base, []).append(backup)
+        if backup.base is not None:
+            self.waiting.setdefault(backup.base, []).append(backup)
             return
         for restorable in (*self.waiting.pop(backup.backup_id, ()), backup):
-            self._count(restorable, is_verified)
+            self._count(restorable)
 
-    def _count(self, backup: Backup, is_verified: Callable[[Backup], bool]) -> None:
+    def _count(self, backup: B) -> None:
         if self.newest is None or backup.instant > self.newest.instant:
             self.newest = backup
         if self.oldest is None or backup.instant < self.oldest.instant:
             self.oldest = backup
-        if (self.verified is None or backup.instant > self.verified.instant) and is_verified(backup):
+        if (self.verified is None or backup.instant > self.verified.instant) and backup.verified:
             self.verified = backup
 
-    def status(self) -> AccountStatus:
+    def status(self) -> AccountStatus[B]:
+        base = None if self.last is None else self.last.base
+        groundless = self.groundless or (f"its full {base} is gone or has expired" if base in self.waiting else "")
         return AccountStatus(
-            self.name, self.newest, self.verified, self.oldest, self.last, self.number, self.stored_size
+            self.name,
+            self.newest,
+            self.verified,
+            self.oldest,
+            self.last,
+            self.number,
+            self.stored_size,
+            groundless,
         )

@@ -7,26 +7,37 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_xbackup.vault.errors import (
+    IncompleteWriteError,
     ObjectExistsError,
     ObjectMissingError,
     StoreUnavailableError,
+    UnreadableObjectError,
     VaultError,
 )
 from airflow_provider_xbackup.vault.leftovers import Leftover
-from airflow_provider_xbackup.vault.translate import UnconditionalStoreError, translate
+from airflow_provider_xbackup.vault.translate import (
+    GoneUploadError,
+    LostAnswerError,
+    UnclearDeletionError,
+    UnconditionalStoreError,
+    translate,
+)
 from airflow_provider_xbackup.vault.url import VaultUrl
 from airflow_provider_xbackup.vault.waiting import begin, handed_over, interruptible, result_of
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
+    from tenacity import AttemptManager
 
+    from airflow_provider_xbackup.vault.objectlocks import ObjectLocks
     from airflow_provider_xbackup.vault.uploads import OpenUploads
     from airflow_provider_xbackup.vault.versions import BucketVersions
 
@@ -79,6 +90,8 @@ class Store:
         used for the first request only
     :param uploads: the store's open multipart uploads, where there is a way to see them
     :param versions: what the store keeps of deleted objects, where there is a way to see it
+    :param locks: the store's object locks, where it has such
+    :param of_streams: attributes of what :meth:`put_stream` writes, such as ``Storage-Class``
     """
 
     def __init__(
@@ -86,11 +99,16 @@ class Store:
         url: VaultUrl,
         connect: Callable[[], ObjectStore],
         connect_quickly: Callable[[], ObjectStore] | None = None,
+        *,
         uploads: OpenUploads | None = None,
         versions: BucketVersions | None = None,
+        locks: ObjectLocks | None = None,
+        of_streams: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.url = url
         self.versions = versions
+        self.locks = locks
+        self._of_streams = of_streams
         self._connect = connect
         self._connect_quickly = connect_quickly or connect
         self._uploads = uploads
@@ -105,10 +123,12 @@ class Store:
     def prepare(self) -> None:
         """Make sure that the vault can be written, before anything costly is done. Cheap when repeated.
 
-        On disk the folder is made and tried; elsewhere one listing request asks for the bucket.
+        On disk the folder is made, and some bytes are written and flushed; elsewhere one listing request asks
+        for the bucket.
 
         :raises MissingBucketError: when the bucket does not exist
         :raises UnwritableFolderError: when the folder cannot be made or written
+        :raises NoSpaceError: when its disk takes no bytes
         :raises VaultAccessError: when the credentials are refused
         :raises StoreUnavailableError: when nobody answers
         """
@@ -132,6 +152,13 @@ class Store:
         probe = self._connect_quickly()
         self._do("open", "", lambda: obstore.list_with_delimiter(probe))
 
+    def free_space(self) -> int | None:
+        """Return how many bytes can still be stored, or None where that is not known.
+
+        :raises VaultError: when the store does not tell
+        """
+        return None
+
     # -- writing ---------------------------------------------------------------------------------------
 
     def put_stream(
@@ -154,6 +181,18 @@ class Store:
         :return: what was written
         :raises VaultError: when the store does not take it
         """
+        return self._write(path, blocks, expected_size, {**self._attributes(media_type), **self._of_streams})
+
+    def put(self, path: str, data: bytes, *, media_type: str | None = None) -> StoredObject:
+        """Write a small object, replacing one that is there.
+
+        :raises VaultError: when the store does not take it
+        """
+        return self._write(path, [data], len(data), self._attributes(media_type))
+
+    def _write(
+        self, path: str, blocks: Iterable[bytes], expected_size: int | None, attributes: dict[str, str]
+    ) -> StoredObject:
         import obstore
 
         part = part_size(expected_size)
@@ -168,7 +207,7 @@ class Store:
                 self._raw(write=True),
                 path,
                 body,
-                attributes=self._attributes(media_type),
+                attributes=attributes,
                 use_multipart=in_parts,
                 chunk_size=part,
                 max_concurrency=max(1, min(4, _IN_FLIGHT // part)),
@@ -176,7 +215,7 @@ class Store:
 
         try:
             if in_parts:
-                result = self._told("write", path, lambda: handed_over(body, put))
+                result = self._in_parts(path, source, lambda: handed_over(body, put))
             else:
                 result = self._do("write", path, lambda: put(body))
         except BaseException:
@@ -191,18 +230,26 @@ class Store:
         self._settle(path)
         return StoredObject(path, source.size, result["e_tag"], _version(result["version"]))
 
-    def put(self, path: str, data: bytes, *, media_type: str | None = None) -> StoredObject:
-        """Write a small object, replacing one that is there.
-
-        :raises VaultError: when the store does not take it
-        """
-        return self.put_stream(path, [data], expected_size=len(data), media_type=media_type)
+    def _in_parts(self, path: str, source: _Source, put: Callable[[], Any]) -> Any:
+        """Write an object in parts. A lost answer to the last request is asked for again, and finds no parts."""
+        try:
+            return self._told("write", path, put)
+        except GoneUploadError:
+            folder = path.rpartition("/")[0]
+            there = next((found for found in self.list(folder) if found.path == path), None)
+            if there is None or there.size != source.size:
+                raise IncompleteWriteError(
+                    f"{self.url.join(path)} was not written: its parts went before they were put together. Look "
+                    "for what aborts uploads there, then try again."
+                ) from None
+        return {"e_tag": there.etag, "version": None}
 
     def create(self, path: str, data: bytes, *, media_type: str | None = "application/json") -> StoredObject:
         """Write a small object that must not exist yet.
 
-        Where the store knows no conditional write, its absence is asked for first; two writers at the
-        same instant may then both succeed, and the last one's bytes stay.
+        Its absence is asked for first, because some stores ignore the condition of a write without a word.
+        There two writers at the same instant may both succeed, and the last one's bytes stay; everywhere
+        else one of them gets the error.
 
         :raises ObjectExistsError: when it exists
         :raises VaultError: when the store does not take it
@@ -221,11 +268,11 @@ class Store:
                 use_multipart=False,
             )
 
+        if self.exists(path):
+            raise ObjectExistsError(f"{self.url.join(path)} exists already.")
         try:
             result = self._do("create", path, lambda: put("create"))
         except UnconditionalStoreError:
-            if self.exists(path):
-                raise ObjectExistsError(f"{self.url.join(path)} exists already.") from None
             result = self._do("create", path, lambda: put("overwrite"))
         return StoredObject(path, len(data), result["e_tag"], _version(result["version"]))
 
@@ -238,9 +285,14 @@ class Store:
         import obstore
 
         try:
-            self._do("remove", path, lambda: obstore.delete(self._raw(), path))
+            for attempt in _repeating():
+                with attempt:
+                    self._do("remove", path, lambda: obstore.delete(self._raw(), path))
         except ObjectMissingError:
             return False
+        except UnclearDeletionError:  # as juicefs answers
+            if self.exists(path):
+                raise
         return True
 
     # -- reading ---------------------------------------------------------------------------------------
@@ -271,7 +323,8 @@ class Store:
 
         :param limit: refuse a larger one, which cannot be what it says it is
         :raises ObjectMissingError: when there is none
-        :raises VaultError: when it is larger, or the store does not answer
+        :raises UnreadableObjectError: when it is larger, or this one object cannot be read
+        :raises VaultError: when the store does not answer
         """
         import obstore
 
@@ -282,7 +335,9 @@ class Store:
 
         data, size = self._do("read", path, get)
         if data is None:
-            raise VaultError(f"{self.url.join(path)} has {size} bytes, more than the {limit} it may have.")
+            raise UnreadableObjectError(
+                f"{self.url.join(path)} has {size} bytes, more than the {limit} it may have."
+            )
         return data
 
     def open_stream(self, path: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
@@ -295,7 +350,8 @@ class Store:
         :param end: the byte after the last one, None for all
         :return: blocks
         :raises ObjectMissingError: when there is none
-        :raises VaultError: when the store does not answer, or the object changed meanwhile
+        :raises UnreadableObjectError: when this one object cannot be read, or changed meanwhile
+        :raises VaultError: when the store does not answer
         """
         import obstore
 
@@ -414,14 +470,26 @@ class Store:
         finally:
             del error  # else it keeps this frame, and this frame the error, with all bytes under way
 
-    def _attributes(self, media_type: str | None) -> dict[str, str] | None:
-        return {"Content-Type": media_type} if media_type else None
+    def _attributes(self, media_type: str | None) -> dict[str, str]:
+        return {"Content-Type": media_type} if media_type else {}
 
     def _settle(self, path: str) -> None:
         """Make sure that a written object survives a power failure; object stores see to that."""
 
     def _cleanup(self, path: str) -> None:
         """Remove what a failed write may have left beside the object."""
+
+
+def _repeating() -> Iterable[AttemptManager]:
+    """Attempts at what may be done twice, where obstore does not ask again by itself."""
+    from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+    return Retrying(
+        retry=retry_if_exception_type(LostAnswerError),
+        stop=stop_after_attempt(5),
+        wait=wait_random_exponential(max=5),
+        reraise=True,
+    )
 
 
 class _Source:

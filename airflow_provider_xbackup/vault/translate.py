@@ -16,6 +16,7 @@ from airflow_provider_xbackup.vault.errors import (
     ObjectExistsError,
     ObjectMissingError,
     StoreUnavailableError,
+    UnreadableObjectError,
     UnwritableFolderError,
     VaultAccessError,
     VaultError,
@@ -27,18 +28,27 @@ class UnconditionalStoreError(VaultError):
     """The store knows no conditional write. Never leaves :class:`~.store.Store`."""
 
 
-_UNWRITABLE = (
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ENOTDIR,
-    errno.EISDIR,
-    errno.ENOENT,
-    errno.EEXIST,
-)
+class LostAnswerError(StoreUnavailableError):
+    """The connection ended before an answer came, and obstore has not asked again: it may have been done."""
+
+
+class GoneUploadError(ObjectMissingError):
+    """The parts of an upload are gone: put together already, or aborted."""
+
+
+class UnclearDeletionError(VaultError):
+    """The store has answered a deletion, and not said of what. Never leaves :class:`~.store.Store`."""
+
+
+_UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOENT)
+_IN_THE_WAY = (errno.EEXIST, errno.ENOTDIR)
+#: What concerns the one file that was read, and not the disk or this process. EUCLEAN and EBADMSG: its checksum.
+_UNREADABLE = (errno.EIO, errno.EUCLEAN, errno.EBADMSG, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG)
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _MISSING_BUCKET = {"NoSuchBucket", "ContainerNotFound", "FilesystemNotFound"}
 _NO_CONDITION = {"NotImplemented", "UnsupportedHeader"}
+_ARCHIVED = {"InvalidObjectState", "BlobArchived"}
+_GONE_UPLOAD = {"NoSuchUpload", "InvalidBlockList"}
 _REFUSED_CODES = {
     "AccessDenied", "AccountProblem", "AllAccessDisabled", "AuthenticationFailed", "AuthorizationFailure",
     "AuthorizationHeaderMalformed", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "PermanentRedirect",
@@ -47,12 +57,20 @@ _REFUSED_CODES = {
 _STATUS = re.compile(r"status code: (\d{3})|status: (\d{3})")
 _CODE = re.compile(r"<Code>([A-Za-z0-9]{1,60})</Code>")
 _MESSAGE = re.compile(r"<Message>([^<]{1,300})</Message>")
+_REPEATED = re.compile(r"after \d+ retries")
 _OS_ERROR = re.compile(r"\(os error (\d{1,4})\)")
 _NOBODY_THERE = (
     "error sending request", "HTTP error", "timed out", "timeout", "error decoding response body",
     "Could not connect", "Connection was closed",
 )  # fmt: skip
 _CREDENTIALS = ("credential", "token", "oauth")
+_PROVIDER = re.compile(r"External \w+ credential provider: (\w{1,80})")
+#: What google.auth, azure.identity and botocore raise when the service that hands out credentials is away.
+_TOKENS_AWAY = {
+    "ConnectTimeoutError", "ConnectionClosedError", "ConnectionError", "EndpointConnectionError",
+    "MetadataRetrievalError", "ReadTimeoutError", "ServiceRequestError", "ServiceResponseError", "Timeout",
+    "TransportError",
+}  # fmt: skip
 
 
 def translate(exc: Exception, url: VaultUrl, action: str, path: str) -> VaultError:
@@ -66,13 +84,19 @@ def translate(exc: Exception, url: VaultUrl, action: str, path: str) -> VaultErr
     status = next((int(a or b) for a, b in _STATUS.findall(text)), 0)
     code = _first(_CODE, text)
 
+    if (provider := _first(_PROVIDER, text)) or (isinstance(exc, obs.UnauthenticatedError) and not status):
+        return no_credentials(url, provider or type(exc).__name__)
     if isinstance(exc, (obs.AlreadyExistsError, obs.PreconditionError, FileExistsError)):
         if action == "create":
             return ObjectExistsError(f"{where} exists already.")
         if isinstance(exc, obs.PreconditionError):
-            return VaultError(f"{where} changed while it was read. Try again.")
+            return UnreadableObjectError(f"{where} changed while it was read. Try again.")
     if code in _MISSING_BUCKET or "specified bucket does not exist" in text:
         return _missing_bucket(url)
+    if code in _GONE_UPLOAD:
+        return GoneUploadError(f"The parts of {where} are gone.")
+    if "invalid DeleteObjects response" in text:
+        return UnclearDeletionError(f"The store does not say whether {where} is gone.")
     if status == 501 or code in _NO_CONDITION or isinstance(exc, obs.NotSupportedError | NotImplementedError):
         return UnconditionalStoreError(f"The store does not know what was asked to {action} {where}.")
     if url.scheme == "file":
@@ -82,6 +106,11 @@ def translate(exc: Exception, url: VaultUrl, action: str, path: str) -> VaultErr
             return _missing_bucket(url)
         return ObjectMissingError(f"{where} does not exist.")
     reason = _reason(status, code, text)
+    if code in _ARCHIVED:
+        return UnreadableObjectError(
+            f"{where} lies in an archive of the store and cannot be read ({reason}). Have the store restore it, "
+            "and keep vaults in a class of storage that is read at once."
+        )
     if (
         status in (401, 403)
         or code in _REFUSED_CODES
@@ -96,15 +125,36 @@ def translate(exc: Exception, url: VaultUrl, action: str, path: str) -> VaultErr
     if status in (408, 429) or status >= 500:
         return StoreUnavailableError(f"The store could not {action} {where}: {reason}. Try again later.")
     if status == 0 and any(word in text for word in _NOBODY_THERE):
-        return StoreUnavailableError(
+        if "InvalidCertificate" in text:
+            return StoreUnavailableError(
+                f"The certificate of the store of {url} is not trusted, so {where} was not reached. If it is the "
+                f"right store, name its authority's certificates{_bundle_hint(url)}."
+            )
+        kind = StoreUnavailableError if _REPEATED.search(text) else LostAnswerError
+        return kind(
             f"The store of {url} does not answer ({_network(text)}), so {where} could not be reached. Check "
             f"that it runs and that its address is right{_endpoint_hint(url)}."
         )
     if status == 0 and any(word in text.lower() for word in _CREDENTIALS):
-        return VaultAccessError(
-            f"No credentials could be had to {action} {where} ({type(exc).__name__}). {_advice(url, 0, '')}"
+        return no_credentials(url, type(exc).__name__)
+    # An error with a code of its own came in answer to this request; a HEAD has none, and a 400 may mean anything.
+    unreadable = action == "read" and 400 <= status < 500 and code
+    failed = UnreadableObjectError if unreadable else VaultError
+    return failed(f"The store could not {action} {where}: {reason or type(exc).__name__}.")
+
+
+def no_credentials(url: VaultUrl, kind: str) -> VaultError:
+    """Say that there are no credentials for a vault, for good or for now.
+
+    :param url: the vault
+    :param kind: the name of the error of what should have handed them out, or the code it answered
+    """
+    if kind in _TOKENS_AWAY:
+        return StoreUnavailableError(
+            f"No credentials could be had for the vault {url} ({kind}): what hands them out does not answer. Try "
+            "again later."
         )
-    return VaultError(f"The store could not {action} {where}: {reason or type(exc).__name__}.")
+    return VaultAccessError(f"No credentials could be had for the vault {url} ({kind}). {_advice(url, 0, '')}")
 
 
 def _text(exc: Exception) -> str:
@@ -142,12 +192,18 @@ def _disk_error(exc: Exception, number: int, url: VaultUrl, action: str, path: s
                 f"This user (uid {os.getuid()}) may not {action} {where}: {what}. Correct the owner or the "
                 "mode of the folder."
             )
+    elif number in _IN_THE_WAY:
+        return UnwritableFolderError(
+            f"The vault {url} cannot be written: a file lies where a folder is needed, at {where} or above it. "
+            "Move it away, or correct the URL."
+        )
     elif number in _UNWRITABLE:
         return UnwritableFolderError(
             f"The vault {url} cannot be written by this user (uid {os.getuid()}): {what} at {where}. Make "
             "the folder and give it to that user, or correct the URL."
         )
-    return VaultError(f"The disk could not {action} {where}: {what}.")
+    kind = UnreadableObjectError if action in ("look at", "read") and number in _UNREADABLE else VaultError
+    return kind(f"The disk could not {action} {where}: {what}.")
 
 
 def _errno(exc: Exception, text: str) -> int:
@@ -165,7 +221,7 @@ def _reason(status: int, code: str, text: str) -> str:
 
 def _advice(url: VaultUrl, status: int, code: str) -> str:
     if code == "RequestTimeTooSkewed":
-        return "The clock of this machine is wrong."
+        return "The clocks of this machine and of the store differ too much: set this machine's."
     if code in ("AuthorizationHeaderMalformed", "PermanentRedirect"):
         return f"Set {_region(url)}."
     if url.conn_id:
@@ -186,11 +242,16 @@ def _endpoint_hint(url: VaultUrl) -> str:
     return next((f" ({name})" for name in names if name in os.environ), "")
 
 
+def _bundle_hint(url: VaultUrl) -> str:
+    if url.scheme != "s3":
+        return " in SSL_CERT_FILE"
+    return f" as verify in the connection {url.conn_id!r}" if url.conn_id else " in AWS_CA_BUNDLE"
+
+
 def _network(text: str) -> str:
     table = (
         ("dns error", "its name is not known"),
         ("Connection refused", "connection refused"),
-        ("certificate", "its certificate is not trusted"),
         ("imed out", "timed out"),
         ("imeout", "timed out"),
         ("onnection reset", "connection reset"),

@@ -57,7 +57,7 @@ class VaultUrl:
             return value
         if isinstance(value, str):
             return _parse_text(value)
-        if hasattr(value, "conn_id") and hasattr(value, "protocol"):
+        if hasattr(value, "storage_options") and hasattr(value, "protocol"):
             return _parse_object_storage_path(value)
         if isinstance(value, os.PathLike):
             return _file_url(os.fsdecode(value), str(value))
@@ -138,8 +138,9 @@ def _parse_object_storage_path(path: Any) -> VaultUrl:
     if scheme in ("file", "local"):
         return _file_url(str(path.path), text)
     url = _parse_text(text)
-    if url.conn_id is None and path.conn_id:
-        url = VaultUrl(url.scheme, str(path.conn_id), url.bucket, url.prefix)
+    conn_id = path.storage_options.get("conn_id")
+    if url.conn_id is None and conn_id:
+        url = VaultUrl(url.scheme, str(conn_id), url.bucket, url.prefix)
     return url
 
 

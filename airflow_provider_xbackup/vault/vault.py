@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from airflow_provider_xbackup.vault import layout
-from airflow_provider_xbackup.vault.catalog import Backup, Catalog, read_manifest
+from airflow_provider_xbackup.vault.catalog import Backup, Catalog, read_manifest, weigh_backup
 from airflow_provider_xbackup.vault.encoding import Digest, Encoded
 from airflow_provider_xbackup.vault.errors import (
     DifferentBytesError,
     IncompleteWriteError,
     ObjectExistsError,
     ObjectMissingError,
+    StoreUnavailableError,
+    VaultAccessError,
+    VaultError,
 )
 from airflow_provider_xbackup.vault.layout import BackupPath
+from airflow_provider_xbackup.vault.locks import Lock, check_lockable, keep_locked, lock_files, require_locks
 from airflow_provider_xbackup.vault.manifest import (
     Artifact,
     Condition,
@@ -32,6 +37,8 @@ from airflow_provider_xbackup.vault.manifest import (
 from airflow_provider_xbackup.vault.store import Store
 from airflow_provider_xbackup.vault.url import VaultUrl
 from airflow_provider_xbackup.vault.waiting import GRACE, within
+
+log = logging.getLogger(__name__)
 
 
 class Vault:
@@ -63,13 +70,52 @@ class Vault:
         url = VaultUrl.parse(vault)
         return cls(url, open_store(url))
 
-    def prepare(self) -> None:
-        """Make sure that it can be written, before anything costly is done; see :meth:`Store.prepare`."""
+    def prepare(self, lock: Lock | None = None) -> None:
+        """Make sure that it can be written, before anything costly is done; see :meth:`Store.prepare`.
+
+        :param lock: make sure, too, that backups can be locked so
+        :raises UnlockableStoreError: when they cannot
+        """
+        check_lockable(self.url, lock)
         self.store.prepare()
+        if lock is not None:
+            require_locks(self.store)
+
+    def warn_of_little_room(self, service: str, account: str) -> None:
+        """Say in the log when the newest backup of an account took more than is free, where that is known.
+
+        :param service: ``xray`` or ``xenioo``
+        :param account: the account's name
+        """
+        with contextlib.suppress(VaultError):  # a warning is worth no failure
+            free = self.store.free_space()
+            newest = None if free is None else next(iter(self.backups(service, account)), None)
+            if free is None or newest is None or newest.manifest.stored_size <= free:
+                return
+            log.warning(
+                "The disk of the vault %s has %d MB free, and the newest backup of %s/%s takes %d MB: make room "
+                "or apply retention before the next one comes.",
+                self.url,
+                free // 10**6,
+                service,
+                account,
+                newest.manifest.stored_size // 10**6,
+            )
 
     def require(self) -> None:
         """Make sure that there is something to read; see :meth:`Store.require`."""
         self.store.require()
+
+    def keep_locked(self, backup: Backup, lock: Lock | None) -> None:
+        """Lock a backup that is stored, as far as it is not; None changes nothing.
+
+        :param backup: the backup
+        :param lock: for how long, and how hard
+        :raises UnlockableStoreError: when the vault has no locks
+        :raises VaultError: when the store refuses
+        """
+        if lock is not None:
+            keep_locked(self.store, lock, backup.path, backup.manifest)
 
     def find(self, service: str, account: str, backup_id: str) -> Backup | None:
         """Return one backup.
@@ -87,8 +133,10 @@ class Vault:
             manifest = read_manifest(self.store, path)
         except ObjectMissingError:
             return None
-        names = frozenset(found.path.removeprefix(f"{path.folder}/") for found in self.store.list(path.folder))
-        return Backup(self.url, path, manifest, names)
+        names = [found.path.removeprefix(f"{path.folder}/") for found in self.store.list(path.folder)]
+        if layout.MANIFEST not in names:  # removed between the two
+            return None
+        return weigh_backup(self.url, self.store, path, manifest, names, datetime.now(UTC))
 
     def locate(
         self, backup_id: str, service: str | None = None, account: str | None = None
@@ -132,19 +180,20 @@ class Vault:
         """
         return Catalog(self.url, self.store, service, account)
 
-    def draft(self, service: str, account: str, backup_id: str) -> Draft:
+    def draft(self, service: str, account: str, backup_id: str, *, lock: Lock | None = None) -> Draft:
         """Begin an attempt to store a backup. The vault is made ready, or refuses, right here.
 
         :param service: ``xray`` or ``xenioo``
         :param account: the account's name
         :param backup_id: the backup's id
+        :param lock: for how long, and how hard, it is to be locked
         :return: the attempt
         :raises InvalidArgumentError: when a name cannot be one
         :raises VaultError: when the vault cannot be written
         """
         path = BackupPath.checked(service, account, backup_id)
-        self.prepare()
-        return Draft(self, path)
+        self.prepare(lock)
+        return Draft(self, path, lock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +206,7 @@ class StoredBytes:
     :param stored_sha256: digest as stored
     :param compression: ``zstd`` or None
     :param encryption: ``age`` or None
+    :param recipients_sha256: what tells the keys it is encrypted to
     """
 
     size: int
@@ -165,6 +215,7 @@ class StoredBytes:
     stored_sha256: str
     compression: str | None = None
     encryption: str | None = None
+    recipients_sha256: str | None = None
 
     @classmethod
     def of(cls, encoded: Encoded) -> StoredBytes:
@@ -176,6 +227,7 @@ class StoredBytes:
             encoded.stored.sha256,
             encoded.compression,
             encoded.encryption,
+            encoded.recipients_sha256,
         )
 
 
@@ -187,11 +239,13 @@ class Draft:
 
     :param vault: the vault
     :param path: the backup's folder
+    :param lock: for how long, and how hard, the backup is locked
     """
 
-    def __init__(self, vault: Vault, path: BackupPath) -> None:
+    def __init__(self, vault: Vault, path: BackupPath, lock: Lock | None = None) -> None:
         self.vault = vault
         self.path = path
+        self.lock = lock
         self.nonce = layout.new_nonce()
         self._store = vault.store
         self._lock = threading.Lock()
@@ -277,12 +331,15 @@ class Draft:
         condition: Condition | Mapping[str, Any] = Condition(),  # noqa: B008 - immutable
         remote: Remote | Mapping[str, Any] = Remote(),  # noqa: B008 - immutable
         entities: Mapping[str, int] | None = None,
+        projects: Collection[str] | None = None,
         completed_at: datetime | None = None,
     ) -> Backup:
         """Make the backup exist: look at every artifact, write the manifest, look at every artifact again.
 
-        Where another attempt has committed the same backup before, that one is returned; compare
-        :attr:`Backup.manifest` to tell. From here on this attempt deletes nothing any more.
+        A backup that is to be locked has its artifacts locked before its manifest is written, so that there
+        is none where that fails, and its manifest right after. Where another attempt has committed the same
+        backup before, that one is returned; compare :attr:`Backup.manifest` to tell. From here on this attempt
+        deletes nothing any more.
 
         :param requested_at: when the vendor was asked, by the vendor's clock
         :param producer: what made the backup
@@ -292,12 +349,13 @@ class Draft:
         :param condition: whether the backup can be relied on
         :param remote: where it came from
         :param entities: counts by type, None where the content was not read
+        :param projects: ids of the projects that something of is in it, None where nobody looked
         :param completed_at: when all artifacts were stored; default now
         :return: the backup, this attempt's or the one that was first
         :raises IncompleteWriteError: when an artifact is missing or has another size; there is no backup
-        :raises VaultError: when the store does not take the manifest; run again, it converges
+        :raises VaultError: when the store does not take the manifest, or a lock; run again, it converges
         """
-        self._look_at(self.artifacts)
+        self._make_sure_of_artifacts()
         manifest = Manifest.model_validate(
             {
                 "service": self.path.service,
@@ -313,6 +371,7 @@ class Draft:
                 "remote": remote,
                 "artifacts": self.artifacts,
                 "entities": None if entities is None else dict(entities),
+                "projects": None if projects is None else sorted(projects, key=lambda one: (len(one), one)),
                 "producer": producer,
             }
         )
@@ -329,7 +388,7 @@ class Draft:
         :raises VaultError: when the store does not take the manifest; run again, it converges
         """
         Manifest.from_json(original)
-        self._look_at(self.artifacts)
+        self._make_sure_of_artifacts()
         files = [artifact.model_dump(mode="json") for artifact in self.artifacts]
         data = to_json(json.loads(original) | {"artifacts": files})
         return self._publish(Manifest.from_json(data), data)
@@ -342,14 +401,28 @@ class Draft:
             # Another attempt's, or our own: a store's client may repeat a write that had succeeded.
             manifest = read_manifest(self._store, self.path)
             if not self._own(manifest):
-                return Backup(self.vault.url, self.path, manifest)
+                return self._committed(manifest)
+        except StoreUnavailableError:
+            if not self._is_published():  # only the answer may have been lost
+                raise
         try:
             self._look_at(self.artifacts)
         except IncompleteWriteError:
             if not self._withdraw():
-                return self._theirs()
+                return self._committed(read_manifest(self._store, self.path))
             raise
-        return Backup(self.vault.url, self.path, manifest)
+        return self._committed(manifest)
+
+    def _committed(self, manifest: Manifest) -> Backup:
+        backup = Backup(self.vault.url, self.path, manifest)
+        self.vault.keep_locked(backup, self.lock)
+        return backup
+
+    def _make_sure_of_artifacts(self) -> None:
+        """Look at all that was added, and lock it where the backup is to be locked and nobody was first."""
+        listed = self._look_at(self.artifacts)
+        if self.lock is not None and self.path.manifest not in listed:
+            lock_files(self._store, self.lock, self.path, self.artifacts)
 
     def discard(self) -> None:
         """Remove what this attempt has stored, as far as that is possible, unless a manifest was tried."""
@@ -399,20 +472,23 @@ class Draft:
             media_type=media_type,
             compression=facts.compression,
             encryption=facts.encryption,
+            recipients_sha256=facts.recipients_sha256,
             version_id=version_id,
         )
         with self._lock:
             self._artifacts[role] = artifact
         return artifact
 
-    def _look_at(self, artifacts: Sequence[Artifact]) -> None:
+    def _look_at(self, artifacts: Sequence[Artifact]) -> Collection[str]:
+        """Compare the artifacts with what the store lists: to list takes no right to read them.
+
+        :return: what lies in the backup's folder
+        """
         if not artifacts:
             raise IncompleteWriteError(f"Nothing was stored for the backup {self._where}.")
+        sizes = {found.path: found.size for found in self._store.list(self.path.folder)}
         for artifact in artifacts:
-            try:
-                size: int | None = self._store.head(self.path.file(artifact.name)).size
-            except ObjectMissingError:
-                size = None
+            size = sizes.get(self.path.file(artifact.name))
             if size != artifact.stored_size:
                 found = "is missing" if size is None else f"has {size} bytes"
                 raise IncompleteWriteError(
@@ -420,6 +496,13 @@ class Draft:
                     f"{artifact.stored_size} bytes were written. The backup {self._where} does not exist; "
                     "run the task again. If it happens again, look for what removes objects there."
                 )
+        return sizes
+
+    def _is_published(self) -> bool:
+        try:
+            return self._own(read_manifest(self._store, self.path))
+        except VaultError:
+            return False
 
     def _withdraw(self) -> bool:
         """Remove the own manifest; False when it is another's by now."""
@@ -428,11 +511,15 @@ class Draft:
                 return False
         except ObjectMissingError:
             return True
-        self._store.delete(self.path.manifest)
+        try:
+            self._store.delete(self.path.manifest)
+        except VaultAccessError as refusal:  # of a worker that may delete nothing
+            raise IncompleteWriteError(
+                f"A file of the backup {self._where} went when its manifest was written, and the manifest could "
+                "not be taken back, so the backup is damaged. Have its folder removed, then run the task again. "
+                f"{refusal}"
+            ) from None
         return True
-
-    def _theirs(self) -> Backup:
-        return Backup(self.vault.url, self.path, read_manifest(self._store, self.path))
 
     def _own(self, manifest: Manifest) -> bool:
         return any(layout.nonce_of(artifact.name) == self.nonce for artifact in manifest.artifacts)
@@ -453,7 +540,11 @@ def matching(blocks: Iterable[bytes], facts: StoredBytes, where: str) -> Iterato
     digest = Digest()
     yield from digest.of(blocks)
     if (digest.size, digest.sha256) != (facts.stored_size, facts.stored_sha256):
+        what = (
+            f"their SHA-256 is {digest.sha256} and should be {facts.stored_sha256}"
+            if digest.size == facts.stored_size
+            else f"{digest.size} bytes instead of {facts.stored_size}"
+        )
         raise DifferentBytesError(
-            f"The bytes for {where} are not those that were announced: {digest.size} bytes instead of "
-            f"{facts.stored_size}, or another digest. Nothing was stored."
+            f"The bytes for {where} are not those that were announced: {what}. Nothing was stored."
         )

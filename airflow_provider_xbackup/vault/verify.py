@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from airflow_provider_xbackup.errors import BackupError, InvalidArgumentError
+from airflow_provider_xbackup.errors import InvalidArgumentError
 from airflow_provider_xbackup.vault.ahead import read_ahead
 from airflow_provider_xbackup.vault.catalog import Backup, Finding, Group
-from airflow_provider_xbackup.vault.checks import Check, Level, write_check
-from airflow_provider_xbackup.vault.choose import Selector, choose
-from airflow_provider_xbackup.vault.errors import ObjectMissingError, VaultError
-from airflow_provider_xbackup.vault.examination import Examination, Subject, Wanted
+from airflow_provider_xbackup.vault.checks import Check, Level, append_check
+from airflow_provider_xbackup.vault.choose import Selector, choose, some
+from airflow_provider_xbackup.vault.errors import ManifestError, ObjectMissingError, VaultError
+from airflow_provider_xbackup.vault.examination import Examination, Obstacle, Subject, Wanted
+from airflow_provider_xbackup.vault.layout import BackupPath
 from airflow_provider_xbackup.vault.vault import Vault
 
 #: How many backups are looked at at once. Each that is read takes some 120 MB, whatever its size.
@@ -69,13 +70,13 @@ class Verified:
     :param backup: the backup
     :param check: what was found
     :param record: the path of its check record
-    :param unanswered: why the source could not be asked, where it was to be
+    :param obstacle: what kept somebody from looking as deep as was asked, though the backup is not to blame
     """
 
     backup: Backup
     check: Check
     record: str
-    unanswered: BackupError | None = None
+    obstacle: Obstacle | None = None
 
 
 class Verification:
@@ -112,7 +113,7 @@ class Verification:
         """Yield what was found, backup by backup.
 
         :raises NothingVerifiedError: at the end, when there was nothing to look at
-        :raises InvalidArgumentError: when a selector can mean several
+        :raises InvalidArgumentError: when a selector can mean several, or the source is one of several tenants
         :raises NoSuchBackupError: when there is no such backup
         :raises VaultError: when the store does not answer
         """
@@ -136,19 +137,30 @@ class Verification:
 
     def _verify(self, subject: Subject, stopped: Callable[[], bool]) -> Verified | None:
         examination = Examination(self._vault.store, subject, self._wanted, stopped)
-        check = examination.run()
+        backup = subject.backup
         try:
-            record = write_check(self._vault.store, subject.backup.path, check)
+            check, record = append_check(
+                self._vault.store, backup.path, examination.run(), accepted=backup.accepted
+            )
         except ObjectMissingError:  # retention removed it meanwhile
             return None
-        return Verified(subject.backup, check, record, examination.unanswered)
+        return Verified(backup, check, record, examination.obstacle)
 
     def _subjects(self) -> Iterator[Subject]:
         if self._selectors:
             return self._chosen()
         return self._all()
 
+    def _check_one_tenant(self, accounts: Collection[str]) -> None:
+        if len(accounts) > 1:
+            raise InvalidArgumentError(
+                "What one connection counts is one tenant's, and these backups are of several accounts of Xray: "
+                f"{some(accounts)}. Choose one of them, and another connection for the next."
+            )
+
     def _all(self) -> Iterator[Subject]:
+        if self._wanted.level is Level.SOURCE and self._service in (None, "xray") and self._account is None:
+            self._check_one_tenant(self._vault.store.list_folders("xray"))
         catalog = self._vault.backups(self._service, self._account)
         subset = self._subset
         if subset is None:
@@ -170,8 +182,17 @@ class Verification:
         self.findings += catalog.findings
 
     def _chosen(self) -> Iterator[Subject]:
-        backups = [choose(self._vault, each, self._service, self._account) for each in self._selectors]
-        for backup in {backup.path: backup for backup in backups}.values():
+        backups: dict[BackupPath, Backup] = {}
+        for selector in self._selectors:
+            try:
+                backup = choose(self._vault, selector, self._service, self._account)
+            except ManifestError as exc:  # the others can be looked at
+                self.findings.append(Finding("damaged-manifest", str(selector), str(exc)))
+            else:
+                backups[backup.path] = backup
+        if self._wanted.level is Level.SOURCE:
+            self._check_one_tenant({path.account for path in backups if path.service == "xray"})
+        for backup in backups.values():
             yield from self._one(backup)
 
     def _one(self, backup: Backup) -> Iterator[Subject]:

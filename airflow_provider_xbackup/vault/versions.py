@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
@@ -24,11 +25,13 @@ class Hidden:
     :param path: its path inside the vault
     :param markers: the versions of its delete markers; who deletes twice leaves two
     :param version: the newest version that holds bytes; None where none is left
+    :param at: when it was deleted
     """
 
     path: str
     markers: tuple[str, ...]
     version: str | None
+    at: datetime
 
 
 class BucketVersions:
@@ -54,10 +57,20 @@ class BucketVersions:
             self._client.head_object(Bucket=self._url.bucket, Key=self._key(path))
         except ClientError as exc:
             headers = exc.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-            return bool(headers.get("x-amz-delete-marker") == "true")
+            return headers.get("x-amz-delete-marker") == "true" or self._are_kept()
         except BotoCoreError:  # only a remark is at stake
             return False
         return False
+
+    def _are_kept(self) -> bool:
+        """Ask the bucket: Ceph says nothing of a marker."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            told = self._client.get_bucket_versioning(Bucket=self._url.bucket)
+        except (BotoCoreError, ClientError):
+            return False
+        return bool(told.get("Status") == "Enabled")
 
     def folders(self, prefix: str) -> Iterator[str]:
         """List the names of the folders directly below a folder, also of those with nothing but hidden objects.
@@ -70,23 +83,26 @@ class BucketVersions:
             for found in page.get("CommonPrefixes", ()):
                 yield found["Prefix"].removeprefix(start).rstrip("/")
 
-    def hidden(self, folder: str) -> list[Hidden]:
-        """Find the hidden objects of a folder.
+    def hidden(self, start: str) -> list[Hidden]:
+        """Find hidden objects.
 
-        :param folder: the folder, without a slash at the end
+        :param start: what their paths begin with
         :raises VaultError: when the store does not answer, or the credentials do not allow it
         """
         markers: dict[str, list[str]] = {}
-        deleted: set[str] = set()
+        deleted: dict[str, datetime] = {}
         newest: dict[str, str] = {}
-        for page in self._pages(folder, Prefix=self._key(f"{folder}/")):
+        for page in self._pages(start, Prefix=self._key(start)):
             for found in page.get("DeleteMarkers", ()):
                 markers.setdefault(found["Key"], []).append(found["VersionId"])
                 if found["IsLatest"]:
-                    deleted.add(found["Key"])
+                    deleted[found["Key"]] = found["LastModified"]
             for found in page.get("Versions", ()):  # the newest of each object first
                 newest.setdefault(found["Key"], found["VersionId"])
-        return [Hidden(self._path(key), tuple(markers[key]), newest.get(key)) for key in sorted(deleted)]
+        return [
+            Hidden(self._path(key), tuple(markers[key]), newest.get(key), at)
+            for key, at in sorted(deleted.items())
+        ]
 
     def read(self, hidden: Hidden) -> bytes:
         """Read the bytes of a small hidden object.

@@ -85,7 +85,7 @@ def test_a_user_without_a_name_accepts_under_its_number(
     [
         pytest.param([OK_ID, "--why", "x"], 1, "is ok, not suspect", id="ok"),
         pytest.param(["20261103T000000Z-full-00000003", "--why", "x"], 1, "There is no backup", id="missing"),
-        pytest.param(["latest", "--why", "x"], 2, "no backup id", id="no id"),
+        pytest.param(["newest", "--why", "x"], 2, "names no backup", id="no id"),
         pytest.param(["202611", "--why", "x"], 2, "first 8 characters", id="too little of an id"),
         pytest.param([SUSPECT_ID], 2, "--why", id="no reason"),
         pytest.param([SUSPECT_ID, "--why", " "], 2, "Say why", id="empty reason"),

@@ -104,3 +104,53 @@ def test_copying_nothing_is_not_well(target: Vault, tmp_path: Path, capsys: pyte
 
 def test_a_source_that_does_not_exist_is_wrong_use(target: Vault, tmp_path: Path):
     assert main(["replicate", str(tmp_path / "nowhere"), str(target.url)]) == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(["--min-verified", "3"], id="a number of verified ones"),
+        pytest.param(["--max-delete-fraction", "0.1"], id="a share"),
+        pytest.param(["--timezone", "Mars/X"], id="a time zone that there is not"),
+    ],
+)
+def test_options_of_a_policy_without_a_rule_are_refused(
+    source: Vault, target: Vault, capsys: pytest.CaptureFixture[str], words: list[str]
+):
+    assert replicate(source, target, *words) == 2
+
+    assert f"{words[0]} alone keeps nothing" in capsys.readouterr().err
+    assert ids(target) == []
+
+
+def test_a_time_zone_that_there_is_not_is_refused(
+    source: Vault, target: Vault, capsys: pytest.CaptureFixture[str]
+):
+    assert replicate(source, target, "--keep-last", "1", "--timezone", "Mars/X") == 2
+    assert "Mars/X" in capsys.readouterr().err
+
+
+def test_a_copy_that_is_half_removed_is_told_and_is_no_failure(
+    source: Vault, target: Vault, capsys: pytest.CaptureFixture[str]
+):
+    replicate(source, target)
+    copy = next(iter(target.backups()))
+    target.store.create(copy.path.tombstone, b"{}")
+    target.store.delete(copy.path.manifest)
+    capsys.readouterr()
+
+    assert replicate(source, target) == 0
+    out, err = capsys.readouterr()
+    assert "1 half-removed, 1 present" in out
+    assert err.startswith(f"xbackup: half-removed: xray/acme/{NEW}: The removal of the copy")
+
+
+def test_a_copy_that_a_hold_brought_back_is_told(source: Vault, target: Vault, capsys: pytest.CaptureFixture[str]):
+    replicate(source, target)
+    copy = next(iter(target.backups()))
+    target.store.create(copy.path.tombstone, b"{}")
+    assert main(["hold", str(source.url), NEW, "--why", "legal"]) == 0
+    capsys.readouterr()
+
+    assert replicate(source, target) == 0
+    assert f"revived xray/acme/{NEW}" in capsys.readouterr().out

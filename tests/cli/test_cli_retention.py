@@ -125,8 +125,21 @@ def test_a_group_that_is_paused_is_told_and_is_no_failure(vault: Vault, capsys: 
 
     assert retention(vault, "apply", "--keep-last", "1") == 0
     told = capsys.readouterr()
-    assert f"the newest full, {an_id(0)}, is suspect" in told.err
+    assert f"the full {an_id(0)} is suspect, and no newer one is whole" in told.err
     assert "expired" not in listed(vault).values()
+
+
+def test_what_is_damaged_is_told_with_its_reason(vault: Vault, capsys: Capture) -> None:
+    newest = next(iter(vault.backups()))
+    vault.store.delete(newest.path.file(newest.manifest.artifacts[0].name))
+
+    assert retention(vault, "plan", "--keep-last", "1") == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if an_id(1) in line]
+    assert "pass" in line
+    assert "damaged: no candidate" in line
+    assert retention(vault, "apply", "--keep-last", "1") == 0
+    assert "1 damaged, which count for nothing" in capsys.readouterr().out
+    assert listed(vault) == {an_id(1): "damaged", an_id(2): "ok", an_id(3): "expired"}
 
 
 def test_what_cannot_be_read_is_a_finding(vault: Vault, capsys: Capture) -> None:
@@ -155,6 +168,35 @@ def test_a_backup_is_held_and_released(vault: Vault, capsys: Capture) -> None:
     assert "is released: it was held by ada, the audit" in capsys.readouterr().out
     assert main(["release", url, an_id(3), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"url": f"{url}/xray/acme/{an_id(3)}", "released": None}
+
+
+@pytest.mark.parametrize(
+    ("command", "more"),
+    [
+        pytest.param("show", [], id="show"),
+        pytest.param("hold", ["--why", "x"], id="hold"),
+        pytest.param("release", [], id="release"),
+        pytest.param("accept", ["--why", "x"], id="accept"),
+    ],
+)
+def test_a_backup_can_be_chosen_without_its_id(
+    vault: Vault, capsys: Capture, command: str, more: list[str]
+) -> None:
+    suspect = take(vault, 0, condition={"state": "suspect", "reasons": []})
+    assert main([command, str(vault.url), "latest", "--json", *more]) == 0
+    assert json.loads(capsys.readouterr().out)["url"] == suspect.location
+    take(vault, 0, account="other")
+    assert main([command, str(vault.url), "latest", *more]) == 2
+    assert "could be of several accounts: xray/acme, xray/other" in capsys.readouterr().err
+    assert main([command, str(vault.url), "latest", "--account", "acme", *more]) == 0
+
+
+def test_the_newest_verified_backup_is_held(vault: Vault, capsys: Capture) -> None:
+    assert main(["hold", str(vault.url), "latest-verified", "--why", "x"]) == 1
+    assert "holds no verified backup" in capsys.readouterr().err
+    assert main(["verify", str(vault.url), an_id(2)]) == 0
+    assert main(["hold", str(vault.url), "latest-verified", "--why", "x"]) == 0
+    assert listed(vault) == {an_id(1): "ok", an_id(2): "held", an_id(3): "ok"}
 
 
 @pytest.mark.parametrize(

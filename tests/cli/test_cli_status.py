@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -114,3 +115,17 @@ def test_bots_of_nobody_cannot_be_listed(vault: Vault, capsys: pytest.CaptureFix
 
     assert main(["status", str(vault.url), "--bots-of", "nobody"]) == 2
     assert "nobody" in capsys.readouterr().err
+
+
+def test_bots_of_a_connection_with_a_wrong_key_cannot_be_listed(
+    vault: Vault, bots: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    conn = json.loads(os.environ["AIRFLOW_CONN_BOTS"])
+    monkeypatch.setenv("AIRFLOW_CONN_BOTS", json.dumps(conn | {"extra": {"account_api_key": "stale"}}))
+    take(vault, timedelta(hours=5))
+
+    assert main(["status", str(vault.url), "--bots-of", bots]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert len(told.err.splitlines()) == 1
+    assert "stale" not in told.err

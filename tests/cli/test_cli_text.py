@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -42,3 +43,25 @@ def test_without_rows_there_is_no_table(capsys: pytest.CaptureFixture[str]):
     text.print_table(COLUMNS, [])
 
     assert capsys.readouterr().out == ""
+
+
+def broken(number: int) -> Iterator[dict[str, int]]:
+    """So many values, and then an error."""
+    yield from ({"n": each} for each in range(number))
+    raise ValueError("the store does not answer")
+
+
+@pytest.mark.parametrize("number", [0, 1, 3])
+def test_an_array_is_closed_whatever_happens(capsys: pytest.CaptureFixture[str], number: int):
+    with pytest.raises(ValueError, match="does not answer"):
+        text.write_array(broken(number))
+
+    assert json.loads(capsys.readouterr().out) == [{"n": each} for each in range(number)]
+
+
+@pytest.mark.parametrize("number", [0, 1, 3])
+def test_an_object_is_closed_whatever_happens(capsys: pytest.CaptureFixture[str], number: int):
+    with pytest.raises(ValueError, match="does not answer"):
+        text.write_object({"a": 1}, "changes", broken(number))
+
+    assert json.loads(capsys.readouterr().out) == {"a": 1, "changes": [{"n": each} for each in range(number)]}

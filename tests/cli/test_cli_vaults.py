@@ -15,6 +15,8 @@ from airflow_provider_xbackup import __version__
 from airflow_provider_xbackup.cli import text
 from airflow_provider_xbackup.cli.main import main
 from airflow_provider_xbackup.vault import Vault
+from airflow_provider_xbackup.vault.errors import StoreUnavailableError
+from airflow_provider_xbackup.vault.store import Store
 
 IDS = ["20261101T000000Z-full-00000001", "20261102T000000Z-partial-00000002"]
 
@@ -32,9 +34,11 @@ def vault(tmp_path: Path) -> Vault:
 
 
 def command(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    # What a command of another test, run in this process, has told Airflow here is not for this one.
+    own = {name: value for name, value in os.environ.items() if name != "_AIRFLOW_PROCESS_CONTEXT"}
     return subprocess.run(
         [sys.executable, "-m", "airflow_provider_xbackup.cli.main", *args],
-        capture_output=True, text=True, env={**os.environ, **env},
+        capture_output=True, text=True, env={**own, **env},
     )  # fmt: skip
 
 
@@ -85,6 +89,7 @@ def test_list_json_is_an_array_with_stable_keys(vault: Vault, capsys: pytest.Cap
         "backup_id": IDS[0],
         "kind": "full",
         "state": "ok",
+        "flaws": [],
         "held": False,
         "in_future": False,
         "base": None,
@@ -158,7 +163,8 @@ def test_show_json_holds_the_manifest_as_stored(vault: Vault, capsys: pytest.Cap
     assert main(["show", str(vault.url), IDS[0], "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert list(shown) == [
-        "vault", "url", "state", "held", "accepted", "tombstoned", "verified", "acceptance", "check", "manifest"
+        "vault", "url", "state", "flaws", "held", "accepted", "tombstoned", "verified", "acceptance", "check",
+        "manifest",
     ]  # fmt: skip
     assert shown["acceptance"] is None
     assert shown["manifest"] == json.loads(vault.store.read(backup.path.manifest))
@@ -185,7 +191,7 @@ def test_show_asks_for_the_account_when_it_matters(vault: Vault, capsys: pytest.
         pytest.param(["list", "ftp://x/y"], "unknown scheme", id="unknown scheme"),
         pytest.param(["list", "/srv/backups"], "file:///srv/backups", id="a path"),
         pytest.param(["list", "file:///no/such/folder"], "no vault at file:///no/such/folder", id="unknown vault"),
-        pytest.param(["show", "{vault}", "latest"], "no backup id", id="no backup id"),
+        pytest.param(["show", "{vault}", "newest"], "names no backup", id="no backup id"),
         pytest.param(["list", "{vault}", "--account", "../x"], "account name", id="account that escapes"),
         pytest.param(["list", "{vault}", "--service", "jira"], "invalid choice", id="unknown service"),
         pytest.param(["list"], "VAULT", id="no vault"),
@@ -259,12 +265,26 @@ def test_only_what_is_needed_is_imported(args: list[str], absent: list[str], tmp
     assert done.stderr == "[]\n"
 
 
-def test_a_reader_that_leaves_is_no_error(vault: Vault) -> None:
+@pytest.mark.parametrize(
+    "args",
+    [
+        pytest.param(["list", "{vault}", "--json"], id="JSON"),
+        pytest.param(["list", "{vault}"], id="a table and a line"),
+        pytest.param(["show", "{vault}", IDS[0]], id="tables"),
+        pytest.param(["show", "{vault}", IDS[0], "--chain"], id="what is needed"),
+        pytest.param(["status", "{vault}"], id="status"),
+        pytest.param(["retention", "plan", "{vault}", "--keep-last", "1"], id="a plan"),
+        pytest.param(["verify", "{vault}"], id="lines"),
+        pytest.param(["garbage", "{vault}"], id="a line"),
+    ],
+)
+def test_a_reader_that_leaves_is_no_error(vault: Vault, args: list[str]) -> None:
     take(vault)
     read, write = os.pipe()
     os.close(read)
     done = subprocess.run(
-        [sys.executable, "-m", "airflow_provider_xbackup.cli.main", "list", str(vault.url), "--json"],
+        [sys.executable, "-m", "airflow_provider_xbackup.cli.main",
+         *(arg.replace("{vault}", str(vault.url)) for arg in args)],
         stdout=write, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     os.close(write)
@@ -317,6 +337,27 @@ def test_the_simulator_says_how_to_connect_and_ends_with_ctrl_c() -> None:
 # -- vaults that name a connection -------------------------------------------------------------------------
 
 
+def test_a_warning_after_airflow_has_started_is_told_once_and_on_stderr(tmp_path: Path) -> None:
+    script = (
+        "import logging, threading\n"
+        "from airflow_provider_xbackup.cli import vaults\n"
+        "def start():\n"
+        "    import airflow_provider_xbackup.hooks.vault\n"
+        "    from airflow import settings\n"
+        "    settings.initialize()\n"
+        "    assert logging.root.handlers, 'Airflow gives the root logger no handler any more'\n"
+        "vaults.with_airflow(start, 'why', 'instead', debug=False)\n"
+        "log = logging.getLogger('airflow_provider_xbackup.http.retry')\n"
+        "threading.Thread(target=log.warning, args=('try %d', 2)).start()\n"
+        "logging.getLogger('airflow.task').error('of Airflow')\n"
+    )
+    env = {**os.environ, "AIRFLOW_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.splitlines().count("try 2") == 1
+    assert "Logging error" not in done.stderr
+
+
 def test_an_unknown_connection_names_what_was_searched(tmp_path: Path) -> None:
     done = command("list", "s3://nobody@bucket/p", AIRFLOW_HOME=str(tmp_path))
     assert done.returncode == 2
@@ -325,3 +366,57 @@ def test_an_unknown_connection_names_what_was_searched(tmp_path: Path) -> None:
     assert "metadata database" not in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "airflow.db").exists()
+
+
+def test_a_manifest_far_too_large_leaves_json_that_can_be_read(
+    vault: Vault, capsys: pytest.CaptureFixture[str]
+) -> None:
+    huge = take(vault, "acme", IDS[0])
+    take(vault, "acme", IDS[1])
+    vault.store.put_stream(huge.path.manifest, (b" " * 2**20 for _ in range(65)))
+
+    assert main(["list", str(vault.url), "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert [each["backup_id"] for each in json.loads(out)] == [IDS[1]]
+    assert err.startswith("xbackup: damaged-manifest: ")
+
+
+@pytest.mark.parametrize("command", ["list", "verify"])
+def test_a_store_that_stops_answering_leaves_json_that_can_be_read(
+    vault: Vault, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    ids = [f"20261101T{number:06}Z-full-00000001" for number in range(60)]
+    for backup_id in ids:
+        take(vault, "acme", backup_id)
+    read = Store.read
+
+    def gone(self: Store, path: str, **options: Any) -> bytes:
+        if ids[0] in path and path.endswith("manifest.json"):
+            raise StoreUnavailableError("The store does not answer.")
+        return read(self, path, **options)
+
+    monkeypatch.setattr(Store, "read", gone)
+    assert (
+        main([command, str(vault.url), "--json", *(["--level", "presence"] if command == "verify" else [])]) == 1
+    )
+    out, err = capsys.readouterr()
+    assert isinstance(json.loads(out), list)
+    assert err == "xbackup: The store does not answer.\n"
+
+
+def test_damage_is_shown_with_its_reason(vault: Vault, capsys: pytest.CaptureFixture[str]) -> None:
+    backup = take(vault, "acme", IDS[0])
+    name = backup.manifest.artifacts[0].name
+    vault.store.delete(backup.path.file(name))
+
+    assert main(["list", str(vault.url)]) == 0
+    assert "damaged" in capsys.readouterr().out
+    assert main(["list", str(vault.url), "--json"]) == 0
+    (listed,) = json.loads(capsys.readouterr().out)
+    assert (listed["state"], listed["flaws"]) == ("damaged", [f"{name} is not there."])
+    assert main(["show", str(vault.url), IDS[0]]) == 0
+    assert f"damaged; {name} is not there." in capsys.readouterr().out
+    assert main(["status", str(vault.url), "--rpo", "100w"]) == 1
+    out, err = capsys.readouterr()
+    assert "damaged" in out
+    assert [line.split()[1] for line in err.splitlines()] == ["late:", "damaged:"]

@@ -367,6 +367,32 @@ def test_a_changed_byte_is_noticed_or_changes_nothing(data: bytes) -> None:
                 inspect(bytes(changed), content=False)
 
 
+LOCAL = {"signature": 4, "version": 2, "flags": 2, "method": 2, "time": 4, "crc": 4, "sizes": 8, "lengths": 4}
+DIRECTORY = {"signature": 4, "made by": 2, "version": 2, "flags": 2, "method": 2, "time": 4, "crc": 4, "sizes": 8}
+DIRECTORY |= {"lengths": 6, "disk": 2, "attributes": 6, "place": 4}
+END = {"signature": 4, "disks": 4, "counts": 4, "size": 4, "place": 4, "length": 2, "comment": 5}
+NOTHING_VOUCHES_FOR = {"version", "made by", "flags", "time", "attributes", "comment"}
+
+
+def test_of_every_field_but_those_that_nothing_vouches_for_each_changed_byte_is_noticed() -> None:
+    name, content = b"17.png", b"some data"
+    first, record = local(name, content), central(name, content, 0)
+    data = first + record + end(1, len(record), len(first), comment=b"night")
+    parts = LOCAL | {"name": len(name), "content": len(content)}, DIRECTORY | {"name ": len(name)}, END
+    fields = [field.strip() for part in parts for field, size in part.items() for _ in range(size)]
+    assert len(fields) == len(data)
+
+    passed = set()
+    for at, field in enumerate(fields):
+        for mask in (0x01, 0x02, 0x80, 0xFF):
+            changed = bytearray(data)
+            changed[at] ^= mask
+            with contextlib.suppress(DamagedZipError):
+                inspect(bytes(changed))
+                passed.add(field)
+    assert passed == NOTHING_VOUCHES_FOR
+
+
 def flipped(data: bytes, at: int) -> bytes:
     changed = bytearray(data)
     changed[at] ^= 0x40

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stand_in import load_dags
 
 from airflow_provider_xbackup.simulator import Simulator, SimulatorSettings
 from airflow_provider_xbackup.vault import Vault
@@ -70,14 +71,8 @@ def airflow(
 @pytest.fixture
 def run_dag():
     """Run a DAG of one of the bundles; returns the DAG run."""
-    try:
-        from airflow.dag_processing.dagbag import DagBag
-    except ImportError:  # Airflow 3.1
-        from airflow.models.dagbag import DagBag
 
     def run(bundle: str, dag_id: str, **conf: Any) -> Any:
-        bag = DagBag(dag_folder=BUNDLES[bundle], bundle_path=BUNDLES[bundle])
-        assert not bag.import_errors
-        return bag.dags[dag_id].test(run_conf=conf or None)
+        return load_dags(BUNDLES[bundle])[dag_id].test(run_conf=conf or None)
 
     return run

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import runpy
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from jinja2 import Template
+from stand_in import load_dags
 
 from airflow_provider_xbackup.simulator import Simulator
 from airflow_provider_xbackup.vault import Vault
+from airflow_provider_xbackup.vault.layout import make_backup_id
+from airflow_provider_xbackup.vault.plain import plain_blocks
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "example_dags"
 KEYS = {"account_api_key": "demo-account", "bot_api_key": "welcome-key", "bot_api_secret": "welcome-secret"}
@@ -19,15 +26,9 @@ KEYS = {"account_api_key": "demo-account", "bot_api_key": "welcome-key", "bot_ap
 @pytest.fixture
 def run_approved() -> Callable[..., Any]:
     """Run an example DAG whose question was answered with yes; returns the DAG run."""
-    try:
-        from airflow.dag_processing.dagbag import DagBag
-    except ImportError:  # Airflow 3.1
-        from airflow.models.dagbag import DagBag
 
     def run(dag_id: str, **conf: Any) -> Any:
-        bag = DagBag(dag_folder=EXAMPLES, bundle_path=EXAMPLES)
-        assert not bag.import_errors
-        return bag.dags[dag_id].test(run_conf=conf or None, mark_success_pattern="approve")
+        return load_dags(EXAMPLES)[dag_id].test(run_conf=conf or None, mark_success_pattern="approve")
 
     return run
 
@@ -98,6 +99,43 @@ def test_the_approved_backup_becomes_a_new_bot_and_is_held(
     assert vault.find("xenioo", "welcome", verified).held
 
 
+@pytest.fixture
+def suspect(vault: Vault, verified: str) -> str:
+    """A newer backup of the bot, stored as suspect; returns its id."""
+    good = vault.find("xenioo", "welcome", verified)
+    assert good is not None
+    body = b"".join(plain_blocks(vault.store, good.path, good.manifest.artifacts[0]))
+    instant = good.instant + timedelta(seconds=1)
+    draft = vault.draft("xenioo", "welcome", make_backup_id(instant, "full", "0000000f"))
+    draft.add("bot", [body], media_type="application/json")
+    condition = {"state": "suspect", "reasons": ["It fell."]}
+    return draft.commit(requested_at=instant, producer={"package_version": "1"}, condition=condition).backup_id
+
+
+def test_a_suspect_that_the_latest_came_upon_is_not_restored_though_it_was_approved(
+    run_approved, suspect: str, simulator: Simulator, variables
+):
+    run = run_approved("xenioo_restore", backup_id="latest")
+
+    assert outcomes(run)["restore"] == "failed"
+    assert xcoms(run)["choose"]["backup_id"] == suspect
+    assert (restored(simulator), variables()) == ([], {})
+    example = runpy.run_path(str(EXAMPLES / "xenioo_restore.py"))["xenioo_restore"]()
+    asked = Template(example.get_task("approve").body).render(
+        ti=SimpleNamespace(xcom_pull=lambda task_ids: xcoms(run)[task_ids])
+    )
+    assert asked == f"Of the backup `{suspect}`, state **suspect**. It fell. The old bot stays as it is."
+
+
+def test_a_suspect_that_somebody_asked_for_by_its_id_is_restored(
+    run_approved, suspect: str, simulator: Simulator, variables
+):
+    run = run_approved("xenioo_restore", backup_id=suspect)
+
+    assert run.state == "success"
+    assert len(restored(simulator)) == 1
+
+
 def test_airflow_imports_the_new_bots_connection_as_the_example_says(
     run_approved, verified: str, simulator: Simulator, variables
 ):
@@ -141,15 +179,30 @@ def test_a_drill_finds_the_same_bot_and_says_which_one_to_remove(
     )
 
 
-def test_a_drill_that_finds_a_difference_fails_and_still_says_which_bot_to_remove(
-    run_approved, verified: str, drills: Vault, simulator: Simulator, variables
+@pytest.mark.parametrize("lost", ["Scripts", "NLP"])
+def test_a_drill_that_finds_a_difference_is_a_failed_run_and_still_says_which_bot_to_remove(
+    run_approved, verified: str, drills: Vault, simulator: Simulator, variables, lost: str
 ):
-    simulator.settings.xenioo.restore_loses = ("Scripts",)
+    simulator.settings.xenioo.restore_loses = (lost,)
 
     run = run_approved("restore_drill")
 
+    assert run.state == "failed"
     assert outcomes(run)["compare"] == "failed"
     assert "welcome-restored-1" in xcoms(run)["say_what_to_remove"]
+
+
+def test_a_drill_whose_restore_fails_is_a_failed_run_and_says_where_to_look(
+    run_approved, verified: str, drills: Vault, simulator: Simulator, variables
+):
+    simulator.add_fault(action="status", status=500, path="/bots/restore$")
+
+    run = run_approved("restore_drill")
+
+    assert run.state == "failed"
+    assert outcomes(run)["restore"] == "failed"
+    assert restored(simulator) == []
+    assert "If the restore failed, its log says" in xcoms(run)["say_what_to_remove"]
 
 
 def test_no_key_of_the_new_bot_is_in_an_xcom(

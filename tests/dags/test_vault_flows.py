@@ -15,7 +15,6 @@ from airflow.sdk.execution_time.context import TriggeringAssetEventsAccessor
 from airflow_provider_xbackup.assets import backup_alias, backup_asset
 from airflow_provider_xbackup.simulator import Simulator
 from airflow_provider_xbackup.vault import Vault
-from airflow_provider_xbackup.vault.checks import is_verified
 
 RunDag = Callable[..., Any]
 
@@ -65,7 +64,7 @@ def test_the_retention_example_verifies_the_newest_backup_and_expires_old_ones(
     run = run_dag("examples", "xbackup_retention")
 
     assert states(run) == {"accounts": "success", "verify": "success", "expire": "success"}
-    assert is_verified(vault.store, next(iter(vault.backups("xray", "acme"))))
+    assert next(iter(vault.backups("xray", "acme"))).verified
     assert expired(vault) == [second]
 
 
@@ -139,7 +138,7 @@ def test_the_replicate_example_leaves_a_second_vault_that_would_do_alone(
 
     assert states(run) == {"copy": "success", "fresh": "success"}
     assert {backup.path for backup in copies.backups()} == {backup.path for backup in vault.backups()}
-    assert all(is_verified(copies.store, backup) for backup in copies.backups())
+    assert all(backup.verified for backup in copies.backups())
 
 
 def test_the_replicate_example_says_which_account_has_no_copy(run_dag: RunDag, vault: Vault, copies: Vault):
@@ -161,4 +160,4 @@ def test_the_incremental_example_builds_partial_backups_on_one_full(
     assert [backup.manifest.kind for backup in (newest, middle, full)] == ["partial", "partial", "full"]
     assert newest.manifest.base == middle.manifest.base == full.backup_id
     assert newest.manifest.modified_since == full.manifest.requested_at - timedelta(minutes=10)
-    assert all(is_verified(vault.store, backup) for backup in (newest, middle, full))
+    assert all(backup.verified for backup in (newest, middle, full))

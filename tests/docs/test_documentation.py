@@ -66,7 +66,7 @@ def test_the_sample_of_a_list_in_the_readme_is_what_the_command_writes(
         for line, (account, size) in zip(sample.splitlines()[1:3], sizes.items(), strict=True)
     ]
 
-    list_backups._write_table([(backup, None) for backup in backups], "s3://backups/xbackup", checks=False)
+    list_backups._write_table(backups, "s3://backups/xbackup", checks=False)
 
     written = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     assert written == sample.splitlines()

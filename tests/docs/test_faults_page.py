@@ -104,6 +104,27 @@ def test_the_summary_says_what_held(
     monkeypatch.setattr(faults, "ROOT", tmp_path)
     monkeypatch.setattr(faults, "PAGE", tmp_path / "page.md")
 
-    assert faults.main() == code
+    monkeypatch.setattr(faults, "RESULTS", tmp_path / "results.md")
+
+    assert faults.main(["--write"]) == code
     printed = capsys.readouterr().out
     assert [line for line in summary if line not in printed] == []
+    outcome = {"pass": "held", "assert 0": "BROKE", "pytest.skip()": "not tried"}[body]
+    assert (tmp_path / "results.md").read_text().splitlines()[-1] == f"| A | Power cut | lost | 1 | {outcome} |"
+
+
+def test_some_faults_are_chosen_by_words_and_named_with_their_tests(
+    faults: ModuleType, capsys: pytest.CaptureFixture[str]
+):
+    assert faults.main(["--list", "Spooled", "no-such-word"]) == 0
+
+    *told, last = capsys.readouterr().out.splitlines()
+    named = [line for line in told if not line.startswith(" ")]
+    assert last == f"{len(named)} faults"
+    assert named
+    assert all("spool" in line.lower() for line in named)
+
+
+def test_the_table_of_outcomes_tells_of_all_faults_or_is_not_written(faults: ModuleType):
+    with pytest.raises(SystemExit):
+        faults.main(["--write", "spool"])

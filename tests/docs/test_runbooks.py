@@ -41,9 +41,9 @@ def script(name: str, **values: str) -> str:
     return text
 
 
-def run(text: str, folder: Path) -> str:
+def run(text: str, folder: Path, code: int = 0) -> str:
     """Run a script as a person would, on a machine that has no Airflow configured; returns what it said."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "XBACKUP"))
     }
@@ -57,7 +57,7 @@ def run(text: str, folder: Path) -> str:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == code, done.stdout + done.stderr
     assert not (folder / "no airflow").exists()
     return done.stdout + done.stderr
 
@@ -66,7 +66,13 @@ def test_every_shell_block_of_the_page_is_run_here():
     blocks = re.findall(r"^```sh$", PAGE.read_text(), re.MULTILINE)
 
     assert len(blocks) == len(_BLOCK.findall(PAGE.read_text()))
-    assert {name for name, _ in _BLOCK.findall(PAGE.read_text())} == {"rescue", "plain", "wiped", "imported"}
+    assert {name for name, _ in _BLOCK.findall(PAGE.read_text())} == {
+        "rescue",
+        "plain",
+        "paused",
+        "wiped",
+        "imported",
+    }
 
 
 def test_what_the_page_installs_exists():
@@ -121,9 +127,10 @@ def url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def key(tmp_path: Path) -> Any:
-    """An age key, and the file that a person has in the safe."""
+    """An age key, in a file as the runbooks call it, where a person works."""
     identity = pyrage.x25519.Identity.generate()
-    (tmp_path / "key.txt").write_text(f"{identity}\n")
+    (tmp_path / "rescue").mkdir()
+    (tmp_path / "rescue" / "key.txt").write_text(f"{identity}\n")
     return identity
 
 
@@ -170,9 +177,7 @@ def content(sim: Simulator) -> bytes:
 def test_a_bot_comes_out_of_a_vault_without_airflow(sim: Simulator, url: str, store_bot, key: Any, tmp_path: Path):
     backup_id = store_bot(url, compress=True, encrypt_to=str(key.to_public()))
 
-    said = run(
-        script("rescue", VAULT=url, XBACKUP_AGE_IDENTITY_FILE=str(tmp_path / "key.txt")), tmp_path / "rescue"
-    )
+    said = run(script("rescue", VAULT=url), tmp_path / "rescue")
 
     assert backup_id in said
     assert (tmp_path / "rescue" / "restored" / backup_id / "bot.json").read_bytes() == content(sim)
@@ -181,8 +186,7 @@ def test_a_bot_comes_out_of_a_vault_without_airflow(sim: Simulator, url: str, st
 def test_a_tenant_comes_out_of_a_vault_without_airflow(url: str, store_tenant, key: Any, tmp_path: Path):
     backup_id = store_tenant(url)
 
-    values = {"SERVICE": "xray", "ACCOUNT": "acme", "XBACKUP_AGE_IDENTITY_FILE": str(tmp_path / "key.txt")}
-    run(script("rescue", VAULT=url, **values), tmp_path / "rescue")
+    run(script("rescue", VAULT=url, SERVICE="xray", ACCOUNT="acme"), tmp_path / "rescue")
 
     placed = {path.name for path in (tmp_path / "rescue" / "restored" / backup_id).iterdir()}
     assert placed == {"backup.zip", "attachments.zip", "manifest.json"}
@@ -198,11 +202,18 @@ def test_a_bot_comes_out_of_a_bucket_with_plain_tools(
     sim.advance(2)
     backup_id = store_bot(bucket, compress=True, encrypt_to=str(key.to_public()))
 
-    said = run(script("plain", VAULT=bucket, KEY=str(tmp_path / "key.txt")), tmp_path / "rescue")
+    said = run(script("plain", VAULT=bucket), tmp_path / "rescue")
 
     (file,) = (tmp_path / "rescue" / "plain" / backup_id).glob("bot.*.json")
     assert file.read_bytes() == content(sim)
     assert said.count(": OK") == 2
+
+
+def plain_script_of_a_copy(backup_id: str) -> str:
+    """What is typed where the folder lies on disk already: all but the store's own commands."""
+    text = script("plain")
+    head, rest = text[: text.index("# The newest folder")], text[text.index('cd "plain/$BACKUP"') :]
+    return f"{head}BACKUP={backup_id}\n{rest}"
 
 
 @needs_plain_tools
@@ -210,14 +221,10 @@ def test_a_bot_comes_out_of_a_copy_on_disk_with_plain_tools(
     sim: Simulator, folder: str, store_bot, key: Any, tmp_path: Path
 ):
     backup_id = store_bot(folder, compress=True, encrypt_to=str(key.to_public()))
-    text = script("plain", KEY=str(tmp_path / "key.txt"))
-    # What stands between the choice of a folder and its files is the store's own: here it is there already.
-    start = text.index("# Its files")
-    place = tmp_path / "vault" / "xenioo" / "welcome" / backup_id
-    copy = tmp_path / "rescue" / backup_id
-    shutil.copytree(place, copy)
+    copy = tmp_path / "rescue" / "plain" / backup_id
+    shutil.copytree(tmp_path / "vault" / "xenioo" / "welcome" / backup_id, copy)
 
-    run(f"export KEY='{tmp_path / 'key.txt'}'\n" + text[start:], copy)
+    run(plain_script_of_a_copy(backup_id), tmp_path / "rescue")
 
     (file,) = copy.glob("bot.*.json")
     assert file.read_bytes() == content(sim)
@@ -226,13 +233,13 @@ def test_a_bot_comes_out_of_a_copy_on_disk_with_plain_tools(
 @needs_plain_tools
 def test_plain_tools_notice_a_damaged_file(sim: Simulator, folder: str, store_bot, tmp_path: Path):
     backup_id = store_bot(folder)
-    place = tmp_path / "vault" / "xenioo" / "welcome" / backup_id
-    (file,) = place.glob("bot.*")
+    copy = tmp_path / "rescue" / "plain" / backup_id
+    shutil.copytree(tmp_path / "vault" / "xenioo" / "welcome" / backup_id, copy)
+    (file,) = copy.glob("bot.*")
     file.write_bytes(file.read_bytes()[:-1] + b"]")
-    text = script("plain")
 
     with pytest.raises(AssertionError, match="FAILED"):
-        run("export KEY=none\n" + text[text.index("# Its files") :], place)
+        run(plain_script_of_a_copy(backup_id), tmp_path / "rescue")
 
 
 def test_a_wiped_tenant_is_looked_at_and_its_tests_are_brought_out(
@@ -242,7 +249,7 @@ def test_a_wiped_tenant_is_looked_at_and_its_tests_are_brought_out(
     sim.change_data(tests=4)
     wiped = store_tenant(url)
 
-    said = run(script("wiped", VAULT=url, GOOD=good), tmp_path / "rescue")
+    said = run(script("wiped", VAULT=url, GOOD=good, WIPED=wiped), tmp_path / "rescue")
 
     vault = Vault.open(url)
     assert vault.find("xray", "acme", good).held
@@ -251,6 +258,33 @@ def test_a_wiped_tenant_is_looked_at_and_its_tests_are_brought_out(
     exported = json.loads((tmp_path / "rescue" / "tests.json").read_text())
     assert len(exported) == len(lost) > 0
     assert "suspect" in said
+
+
+def test_of_a_tenant_that_lost_no_test_nothing_is_brought_out(folder: str, store_tenant, tmp_path: Path):
+    good, same = store_tenant(folder), store_tenant(folder)
+
+    said = run(script("wiped", VAULT=folder, GOOD=good, WIPED=same), tmp_path / "rescue", code=1)
+
+    assert "--tests-from names no test" in said
+    assert not list((tmp_path / "rescue").glob("tests*.json"))
+
+
+def test_more_tests_are_brought_out_than_a_command_line_can_name(
+    sim: Simulator, folder: str, store_tenant, tmp_path: Path
+):
+    sim.change_data(tests=12_000)
+    good = store_tenant(folder)
+    sim.change_data(tests=4)
+    wiped = store_tenant(folder)
+
+    run(script("wiped", VAULT=folder, GOOD=good, WIPED=wiped), tmp_path / "rescue")
+
+    lost = (tmp_path / "rescue" / "lost.tests").read_text()
+    assert len(lost) > 128 * 1024
+    exported = [
+        test for file in (tmp_path / "rescue").glob("tests*.json") for test in json.loads(file.read_text())
+    ]
+    assert len(exported) == len(lost.splitlines())
 
 
 def test_nothing_expires_while_the_newest_full_of_a_wiped_tenant_is_suspect(
@@ -267,14 +301,36 @@ def test_nothing_expires_while_the_newest_full_of_a_wiped_tenant_is_suspect(
     assert not [backup for backup in Vault.open(folder).backups() if backup.tombstoned]
 
 
+def airflow_home(folder: Path) -> str:
+    """What is typed before, so that there is an Airflow with the example DAGs, none of them paused."""
+    settings = {
+        "AIRFLOW_HOME": folder,
+        "AIRFLOW__CORE__LOAD_EXAMPLES": False,
+        "AIRFLOW__CORE__DAGS_FOLDER": PAGE.parents[1] / "example_dags",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": False,
+    }
+    exports = "".join(f"export {name}='{value}'\n" for name, value in settings.items())
+    return f"{exports}airflow db migrate > /dev/null 2>&1\n"
+
+
+def test_the_dag_that_applies_retention_is_paused_and_no_other(tmp_path: Path):
+    prepare = airflow_home(tmp_path / "airflow") + "airflow dags reserialize > /dev/null 2>&1\n"
+    look = "airflow dags list --output json | tail -n 1 > listed.json  # Airflow logs to stdout before"
+
+    run(prepare + script("paused") + look, tmp_path / "rescue")
+
+    listed = json.loads((tmp_path / "rescue" / "listed.json").read_text())
+    retention = next(dag for dag in listed if dag["fileloc"].endswith("/retention.py"))
+    assert [dag["dag_id"] for dag in listed if dag["is_paused"] == "True"] == [retention["dag_id"]]
+
+
 def test_airflow_imports_the_connection_to_a_restored_bot(tmp_path: Path):
     conn = {
         "conn_type": "xenioo",
         "host": "https://node.example.com/bot",
         "extra": {"account_api_key": "a", "bot_api_key": "b", "bot_api_secret": "c"},
     }
-    home = tmp_path / "airflow"
-    prepare = f"export AIRFLOW_HOME='{home}' AIRFLOW__CORE__LOAD_EXAMPLES=False\nairflow db migrate > /dev/null\n"
+    prepare = airflow_home(tmp_path / "airflow")
     value = json.dumps(conn).replace("'", "'\\''")
     put = f"airflow variables set xenioo_restored_secret '{value}' > /dev/null\n"
     look = "\nairflow connections get xenioo_restored --output json\nairflow variables list --output json"

@@ -25,7 +25,12 @@ from airflow_provider_xbackup.contents.jsonend import JsonEnd, may_begin_json
 from airflow_provider_xbackup.errors import BackupError
 from airflow_provider_xbackup.exceptions import XBackupError
 from airflow_provider_xbackup.http.endpoint import Endpoint, Timeouts, read_url
-from airflow_provider_xbackup.http.message import Answer, read_content_range, read_http_date
+from airflow_provider_xbackup.http.message import (
+    Answer,
+    read_content_range,
+    read_http_date,
+    read_unsatisfied_range,
+)
 from airflow_provider_xbackup.http.places import places_of
 from airflow_provider_xbackup.http.sync import Client
 from airflow_provider_xbackup.http.tokens import GivenToken
@@ -185,7 +190,13 @@ def test_any_header_is_read_or_passed_over(value):
         assert answer.date.tzinfo is not None
         assert answer.retry_after is None or timedelta() <= answer.retry_after <= timedelta(days=31)
         assert answer.length is None or answer.length >= 0
-        for read in (xray.read_file, xray.read_linked_file, xray.read_redirect, xenioo.read_backup):
+        for read in (
+            xray.read_file,
+            xray.read_file_end,
+            xray.read_linked_file,
+            xray.read_redirect,
+            xenioo.read_backup,
+        ):
             try:
                 read(answer)
             except BackupError:
@@ -197,6 +208,11 @@ def test_any_range_is_read_or_passed_over(first, last, length):
     found = read_content_range(f"bytes {first}-{last}/{length}")
     known = max(first, last, 0 if length == "*" else length) < 10**18
     assert found == ((first, None if length == "*" else length) if known else None)
+
+
+@given(st.integers(0, 10**20))
+def test_any_end_of_a_file_is_read_or_passed_over(length):
+    assert read_unsatisfied_range(f"bytes */{length}") == (length if length < 10**18 else None)
 
 
 @pytest.fixture

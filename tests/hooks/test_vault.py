@@ -85,6 +85,21 @@ def test_an_object_storage_path_is_taken_with_its_connection(
     assert hook.vault
 
 
+@pytest.mark.parametrize(
+    ("path", "url"),
+    [
+        pytest.param("s3://backups/p", "s3://backups/p", id="without a connection"),
+        pytest.param("s3://store@backups/p", "s3://store@backups/p", id="with one"),
+        pytest.param("file:///srv/backups", "file:///srv/backups", id="on disk"),
+        pytest.param("/srv/backups", "file:///srv/backups", id="on disk, without a scheme"),
+    ],
+)
+def test_every_form_of_an_object_storage_path_is_taken(path: str, url: str) -> None:
+    from airflow.sdk import ObjectStoragePath
+
+    assert str(VaultHook(ObjectStoragePath(path)).url) == url
+
+
 def test_an_unknown_connection_names_what_was_searched() -> None:
     with pytest.raises(UnknownConnectionError) as caught:
         _ = VaultHook("s3://nobody@bucket/p").vault

@@ -124,6 +124,10 @@ def test_a_bots_token_lists_nothing(hook):
         hook(password="welcome-token").list_bots()
 
 
+# Airflow 3.1 itself does not read a connection from the environment whose extra is no object.
+NO_OBJECT = "no JSON object|cannot read its definition"
+
+
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
@@ -131,8 +135,8 @@ def test_a_bots_token_lists_nothing(hook):
         ({}, "no credentials"),
         ({"password": "s3cret token"}, "bot token"),
         ({"extra": {"account_api_key": "s3cret", "bot_api_key": "x"}}, "bot_api_secret is missing"),
-        ({"extra": ["s3cret"]}, "no JSON object"),
-        ({"extra": "s3cret"}, "no JSON object"),
+        ({"extra": ["s3cret"]}, NO_OBJECT),
+        ({"extra": "s3cret"}, NO_OBJECT),
         ({"password": "s3cret-token", "extra": {"proxy": "s3cret"}}, "'proxy'"),
     ],
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 import boto3  # noqa: F401 - loaded before the processes are forked
 import obstore.store  # noqa: F401
-from airflow.sdk.exceptions import AirflowTaskTimeout
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 from airflow.sdk.execution_time.timeout import timeout
 from stand_in import make_context
 

@@ -127,7 +127,8 @@ def s3(s3_port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ENDPOINT_URL", relay.url)
     client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{s3_port}")
-    bucket = f"bucket-{next(_numbers)}"
+    # All emulators in one process share their buckets.
+    bucket = f"signalled-{next(_numbers)}"
     client.create_bucket(Bucket=bucket)
     yield Store(
         f"s3://{bucket}/vault",

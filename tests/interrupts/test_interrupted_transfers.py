@@ -68,6 +68,10 @@ def stalled(sim: Simulator) -> Any:
     return next((entry for entry in sim.journal.entries() if entry.fault == "stall"), None)
 
 
+def asked_of_the_storage(sim: Simulator) -> list[Any]:
+    return sim.journal.entries(path="/_storage/…")
+
+
 def names(folder: Path) -> list[str]:
     """The endings of what lies in the spool."""
     return sorted(path.suffix for path in folder.iterdir()) if folder.exists() else []
@@ -157,7 +161,33 @@ def test_wherever_the_source_stalls_a_told_transfer_ends_and_leaves_nothing(
 
     assert name == "XBackupError"
     assert "Xray account 'acme'" in text
+    assert "The next try takes the job's files from their beginning" in text
     until(lambda: stalled(sim).cut_off)
+    assert (s3.names(), s3.unfinished()) == ([], [])
+
+
+@signals
+def test_a_transfer_that_pauses_before_it_goes_on_ends_without_going_on(
+    sim: Simulator,
+    patient: None,
+    finished_job: Callable[..., Any],
+    s3: Store,
+    start: Start,
+    number: int,
+    error: str,
+    words: str,
+):
+    transfer = arguments_of(sim, finished_job, s3)
+    sim.add_fault(action="reset", path=STORAGE, after_bytes=10_000_000)
+    sim.add_fault(action="reset", path=STORAGE, after_bytes=0, header="range", times=None)
+    task = start("xray", **transfer)
+    until(lambda: len(asked_of_the_storage(sim)) == 4, task.running)  # the next pause is one of 8 s
+
+    task.signal(number)
+    name, text = task.end()
+
+    assert (name, words in text) == (error, True)
+    assert len(asked_of_the_storage(sim)) == 4
     assert (s3.names(), s3.unfinished()) == ([], [])
 
 
@@ -275,9 +305,24 @@ def test_half_an_answer_of_a_bot_is_removed_from_the_spool_and_its_hour_respecte
     name, text = task.end()
 
     assert (name, words in text) == (error, True)
+    assert ("answer was lost" in text) is (number == signal.SIGTERM)
     until(lambda: stalled(sim).cut_off)
     assert names(spool_dir) == [".lost"]
     assert (store.names(), store.unfinished()) == ([], [])
+
+
+def test_a_bot_that_has_not_answered_leaves_nothing_in_hand(
+    sim: Simulator, patient: None, store: Store, start: Start, spool_dir: Path
+):
+    sim.add_fault(action="stall", path="/bots/backup$")
+    task = start("xenioo", **xenioo(store))
+    until(lambda: stalled(sim), task.running)
+
+    task.signal(signal.SIGTERM)
+    name, text = task.end()
+
+    assert (name, "No answer of the bot is in hand" in text) == ("XBackupError", True)
+    assert names(spool_dir) == []
 
 
 @signals
@@ -300,6 +345,7 @@ def test_a_whole_answer_of_a_bot_stays_in_the_spool_and_is_uploaded_by_the_next_
     name, text = task.end()
 
     assert (name, words in text) == (error, True)
+    assert ("answer is kept on this machine" in text) is (number == signal.SIGTERM)
     assert names(spool_dir) == [".body", ".json"]
     s3.relay.hold(None)
     assert_run_again_converges(XeniooToObjectStorageOperator, xenioo(s3), s3)

@@ -380,7 +380,7 @@ class Trial:
         """
         answers, in_hand = self.answers(), in_hand or self.in_hand()
         again = self.run("transfer and collect")
-        if again.get("error") == "CooldownError":
+        if again.get("error") in REFUSALS:
             assert not in_hand, "an answer in hand was lost"
             assert self.answers() == answers, "asked again within the hour"
             self.an_hour_passes()
@@ -400,6 +400,10 @@ class Trial:
             self.two_days_pass()
             Spool(self.spool).sweep()
             assert not list(self.spool.iterdir()), "the spool is not empty"
+
+
+REFUSALS = ("CooldownError", "SpentHourError")
+"""By the bot, and by what its last answer left behind."""
 
 
 def refuse_accidents(ending: Mapping[str, Any]) -> None:

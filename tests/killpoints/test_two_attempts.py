@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from killpoint_world import Scenario, Trial, World, count_calls, refuse_accidents, try_all, whole_backups
+from killpoint_world import REFUSALS, Scenario, Trial, World, count_calls, refuse_accidents, try_all, whole_backups
 
 SCENARIOS = {
     "xray on disk": Scenario("xray", "disk", floor=50),
@@ -96,7 +96,7 @@ def test_an_attempt_that_wakes_up_after_its_retry_has_ended_harms_nothing(world:
         with held(trial, fault["call"], "zombie") as zombie:
             retry = trial.run("transfer")
             refuse_accidents(retry)
-            assert retry.get("error", "CooldownError") == "CooldownError", retry
+            assert "error" not in retry or retry["error"] in REFUSALS, retry
             named = named_files(trial)
             zombie.let_go()
             ending = zombie.ending()

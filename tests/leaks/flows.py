@@ -67,7 +67,7 @@ def poke(scene: Scene) -> None:
 
 
 def defer(scene: Scene) -> None:
-    from airflow.sdk.exceptions import TaskDeferred
+    from airflow.providers.common.compat.sdk import TaskDeferred
 
     from airflow_provider_xbackup.sensors.xray import XrayBackupSensor
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from evidence import every_object_shown, everything_logged
 from known_secrets import AGE_SECRET, BOT_TOKEN, CLIENT_SECRET, URL_PASSWORD
+from stand_in import load_dags
 
 if TYPE_CHECKING:
     from conftest import Scene
@@ -32,8 +33,6 @@ def run(
     airflow_database: None, scene: Scene, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> Callable[..., dict[str, set[str]]]:
     """Run a DAG, keep all that it leaves behind, and return the states of its tasks."""
-    from airflow.dag_processing.dagbag import DagBag
-
     for tenant in ("acme", "globex"):
         scene.connect(
             f"xray_{tenant}", conn_type="xray", host=scene.sim.url, login="demo-client", password=CLIENT_SECRET
@@ -43,9 +42,9 @@ def run(
     monkeypatch.setenv("AIRFLOW_VAR_XBACKUP_VAULT", str(scene.vault.url))
 
     def run(dag_id: str, **conf: Any) -> dict[str, set[str]]:
-        bag = DagBag(dag_folder=BUNDLE, bundle_path=BUNDLE)
+        dags = load_dags(BUNDLE)
         with everything_logged(scene.evidence), every_object_shown(scene.evidence):
-            finished = bag.dags[dag_id].test(run_conf=conf or None)
+            finished = dags[dag_id].test(run_conf=conf or None)
         states: dict[str, set[str]] = {}
         for ti in finished.get_task_instances():
             states.setdefault(ti.task_id, set()).add(str(ti.state))

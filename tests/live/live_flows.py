@@ -9,12 +9,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import airflow
 import psutil
+import pytest
 from airflow_api import AirflowApi, Run
 from processes import wait_for
 
 from airflow_provider_xbackup.simulator import Simulator
 from airflow_provider_xbackup.vault import Vault
+
+VERSION = tuple(map(int, airflow.__version__.split(".")[:2]))
+
+#: For what only the task state store makes possible.
+remembers = pytest.mark.skipif(VERSION < (3, 3), reason="a job is remembered from Airflow 3.3 on")
 
 TENANTS = ("demo", "globex", "initech")
 BOTS = ("welcome", "support")

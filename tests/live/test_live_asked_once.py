@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import psutil
 import pytest
 from airflow_api import Run
-from live_flows import BOTS, TENANTS, Flows, Gate, accepted, objects, whole_backups
+from live_flows import BOTS, TENANTS, Flows, Gate, accepted, objects, remembers, whole_backups
 from processes import kill_all, wait_for
 
 from airflow_provider_xbackup.simulator import Simulator
@@ -16,6 +16,7 @@ from airflow_provider_xbackup.vault import Vault
 WEEK = timedelta(days=7)
 
 
+@remembers
 @pytest.mark.parametrize(
     "machine", [pytest.param(False, id="the task's process"), pytest.param(True, id="the worker with it")]
 )
@@ -36,6 +37,7 @@ def test_a_task_killed_once_its_job_is_remembered_is_retried_with_this_job(
     assert len(whole_backups(vault)) == 1
 
 
+@remembers
 def test_a_task_killed_before_its_job_is_remembered_asks_again_once_the_cooldown_is_over(
     flows: Flows, sim: Simulator, vault: Vault, gate: Gate
 ):
@@ -95,6 +97,7 @@ def test_a_transfer_killed_on_its_way_is_retried_with_the_same_job(flows: Flows,
     assert len(whole_backups(vault)) == 1
 
 
+@remembers
 def test_mapped_flows_killed_and_cleared_as_a_whole_ask_each_tenant_and_each_bot_once(
     flows: Flows, sim: Simulator, vault: Vault
 ):
@@ -133,6 +136,7 @@ def test_a_task_cleared_with_other_projects_asks_for_another_job(flows: Flows, s
     assert scopes == {("10042",), ("10042", "10077")}
 
 
+@remembers
 def test_last_weeks_run_cleared_finds_the_backup_it_stored_and_asks_for_nothing(
     flows: Flows, sim: Simulator, vault: Vault, gate: Gate
 ):

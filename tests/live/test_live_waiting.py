@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from live_deployment import Deployment
-from live_flows import Flows, accepted, whole_backups
+from live_flows import Flows, accepted, remembers, whole_backups
 from processes import is_alive, wait_for
 
 from airflow_provider_xbackup.simulator import Simulator
@@ -50,6 +50,7 @@ def test_a_sensor_cleared_while_it_is_deferred_waits_for_the_same_job(flows: Flo
     assert len(whole_backups(vault)) == 1
 
 
+@remembers
 def test_a_run_cleared_while_its_sensor_is_deferred_finds_its_job_again(
     flows: Flows, sim: Simulator, vault: Vault
 ):

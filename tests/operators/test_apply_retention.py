@@ -60,7 +60,7 @@ def test_a_dry_run_tells_and_does_nothing(kept: Vault, capfd: pytest.CaptureFixt
     told = retain(kept, keep_last=1, dry_run=True)
 
     assert (told["dry_run"], told["expired"]) == (True, 2)
-    assert f"xray/acme/{an_id(2)}: expire: no rule keeps it" in capfd.readouterr().out
+    assert f"xray/acme/{an_id(2)}: would expire: no rule keeps it" in capfd.readouterr().out
     assert states(kept) == ["ok", "ok", "ok"]
 
 
@@ -78,7 +78,9 @@ def test_a_policy_is_given_in_any_of_three_ways(kept: Vault, policy: dict[str, A
     assert retain(kept, **policy)["expired"] == 1
 
 
-def test_a_refusal_fails_the_task_when_all_other_groups_are_done(kept: Vault) -> None:
+def test_a_refusal_fails_the_task_when_all_other_groups_are_done(
+    kept: Vault, capfd: pytest.CaptureFixture[str]
+) -> None:
     for days_ago in range(1, 9):
         take(kept, days_ago, "another")
 
@@ -89,6 +91,10 @@ def test_a_refusal_fails_the_task_when_all_other_groups_are_done(kept: Vault) ->
     assert "override='max-delete-fraction'" in str(caught.value)
     assert set(states(kept, "another")) == {"ok"}
     assert states(kept) == ["ok", "expired", "expired"]
+    said = capfd.readouterr().out
+    assert "Nothing of xray/another expires, it is refused: 7 of 8 backups would expire" in said
+    assert f"xray/another/{an_id(2)}: would expire: no rule keeps it" in said
+    assert f"xray/acme/{an_id(2)}: expire: no rule keeps it" in said
     assert retain(kept, keep_last=1, override="max-delete-fraction")["expired"] == 7
 
 
@@ -120,6 +126,7 @@ def test_only_what_is_named_is_touched(kept: Vault) -> None:
         pytest.param({"keep_last": 1, "override": "all"}, "max-delete-fraction", id="an unknown override"),
         pytest.param({"keep_last": 1, "grace": 3}, "grace must be a timedelta", id="a number for a grace period"),
         pytest.param({"keep_last": 1, "garbage_after": timedelta(-1)}, "garbage_after", id="a negative age"),
+        pytest.param({"keep_last": 1, "grace": timedelta.max}, "100 years at most", id="a grace that never ends"),
         pytest.param({"keep_last": 1, "service": "jira"}, "jira", id="an unknown service"),
         pytest.param({"keep_last": 1, "vault": "ftp://x"}, "ftp", id="no vault"),
     ],
@@ -156,7 +163,7 @@ def hold_it(vault: Vault, backup_id: Any = "latest", **arguments: Any) -> Any:
 def test_a_held_backup_says_which_task_holds_it_and_does_not_expire(kept: Vault) -> None:
     told = hold_it(kept, an_id(3))
 
-    assert (told["backup_id"], told["until"]) == (an_id(3), None)
+    assert (told["backup_id"], told["asked_for"], told["until"]) == (an_id(3), an_id(3), None)
     assert told["who"] == "nightly / task, run run 1"
     retain(kept, keep_last=1)
     assert states(kept) == ["ok", "expired", "held"]
@@ -174,6 +181,23 @@ def test_what_a_transfer_returned_names_the_backup(kept: Vault) -> None:
     }
 
     assert hold_it(kept, handed)["account"] == "another"
+
+
+@pytest.mark.parametrize("beside", [[], ["tombstone.json"], ["hold.json"]])
+def test_a_hold_tells_what_the_backup_is_worth_and_what_chose_it(kept: Vault, beside: list[str]) -> None:
+    newest = take(kept, 0, condition={"state": "suspect", "reasons": ["It fell."]})
+    for name in beside:
+        kept.store.put(newest.path.file(name), b"{}")
+
+    told = hold_it(kept, an_id(0) if "tombstone.json" in beside else "latest")
+
+    assert (told["state"], told["flaws"]) == ("suspect", ["It fell."])
+    assert told["asked_for"] == (an_id(0) if "tombstone.json" in beside else "latest")
+    assert hold_it(kept, an_id(3))["state"] == "ok"
+
+
+def test_a_hold_of_what_another_task_chose_remembers_what_chose_it(kept: Vault) -> None:
+    assert hold_it(kept, hold_it(kept, "latest"))["asked_for"] == "latest"
 
 
 def test_a_hold_can_end_by_itself_and_be_repeated(kept: Vault) -> None:
@@ -208,6 +232,7 @@ def test_a_backup_that_is_not_there_fails_at_once(kept: Vault) -> None:
         pytest.param({"backup_id": [an_id(1), an_id(2)]}, "names one backup", id="two"),
         pytest.param({"why": " "}, "why", id="no reason"),
         pytest.param({"hold_for": timedelta(0)}, "hold_for", id="no time"),
+        pytest.param({"hold_for": timedelta.max}, "100 years at most", id="longer than the calendar"),
     ],
 )
 def test_a_hold_that_cannot_be_meant_fails_when_the_dag_is_parsed(arguments: dict[str, Any], word: str) -> None:

@@ -174,6 +174,38 @@ def test_a_transfer_never_calls_an_expired_backup_stored_and_takes_no_other_in_i
     assert not sim.journal.entries()
 
 
+# A backup that is damaged
+
+
+def test_a_job_whose_backup_is_damaged_is_asked_for_anew(sim: Simulator, last_week: Any, vault: Vault):
+    store, old = last_week
+    lose_file(put(old, vault), vault)
+
+    new = create(store, account="acme", vault=str(vault.url))
+
+    assert new["job_id"] != old["job_id"]
+
+
+def test_a_transfer_never_calls_a_damaged_backup_stored_and_takes_no_other_in_its_place(
+    sim: Simulator, last_week: Any, vault: Vault
+):
+    _, old = last_week
+    stored = put(old, vault)
+    lose_file(stored, vault)
+    before = objects(vault)
+    sim.journal.clear()
+
+    with pytest.raises(AirflowFailException, match=rf"acme.*{stored.backup_id}.*damaged: backup.* is not there"):
+        take(old, vault)
+
+    assert objects(vault) == before
+    assert not sim.journal.entries()
+
+
+def lose_file(backup: Any, vault: Vault) -> None:
+    vault.store.delete(backup.path.file(backup.manifest.artifacts[0].name))
+
+
 def expire(backup: Any, vault: Vault) -> None:
     vault.store.create(f"{backup.path.folder}/tombstone.json", b"{}")
 
@@ -244,6 +276,58 @@ def test_the_retry_after_a_lost_answer_fails_where_that_is_wanted(sim: Simulator
         create(on_cooldown="fail", **lost)
 
     assert len(sim.journal.jobs()) == 1
+
+
+ENDINGS = pytest.mark.parametrize(
+    ("on_cooldown", "ending"),
+    [
+        pytest.param("wait", TaskDeferred, id="waits"),
+        pytest.param("skip", AirflowSkipException, id="is skipped"),
+        pytest.param("fail", AirflowFailException, id="fails"),
+    ],
+)
+
+
+@ENDINGS
+@pytest.mark.parametrize("fault", LOST[:3])
+def test_a_refusal_after_a_lost_answer_says_what_it_is_about(
+    sim: Simulator,
+    hasty: dict[str, str],
+    capfd: pytest.CaptureFixture[str],
+    fault: dict[str, Any],
+    on_cooldown: str,
+    ending: type[BaseException],
+):
+    store = StateStore()
+    sim.add_fault(path="/api/v2/backup$", method="POST", **fault)
+    with pytest.raises(XBackupError):
+        create(store, **hasty)
+
+    with pytest.raises(ending) as refused:
+        create(store, on_cooldown=on_cooldown, **hasty)
+
+    told = capfd.readouterr().out if on_cooldown == "wait" else str(refused.value)
+    assert f"An earlier try of this task asked at {datetime.now(UTC):%Y-%m-%d}" in told
+    assert "Its backup stays with Xray" in told
+
+
+def test_a_refusal_that_no_lost_answer_explains_is_not_explained(sim: Simulator):
+    create()
+
+    with pytest.raises(AirflowSkipException) as refused:
+        create(StateStore(), on_cooldown="skip")
+
+    assert "earlier try" not in str(refused.value)
+
+
+def test_without_a_state_store_the_refusal_of_a_later_try_says_perhaps(sim: Simulator):
+    create()
+    task = XrayCreateBackupOperator(task_id="create", xray_conn_id="acme", on_cooldown="skip")
+
+    for try_number, said in ((1, False), (2, True)):
+        with pytest.raises(AirflowSkipException) as refused:
+            task.execute(make_context(store=None, try_number=try_number))
+        assert ("Perhaps an earlier try of this task asked" in str(refused.value)) is said
 
 
 def test_the_retry_after_a_request_that_never_arrived_gets_the_one_job(sim: Simulator):

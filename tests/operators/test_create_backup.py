@@ -320,6 +320,21 @@ def test_the_retry_after_a_lost_answer_meets_the_cooldown_and_waits(sim: Simulat
     assert refuse(operator()).method_name == "try_again"
 
 
+def test_a_disk_with_little_room_is_warned_of_before_the_six_hours_are_spent(
+    sim: Simulator, vault: Vault, caplog: pytest.LogCaptureFixture
+):
+    at = datetime(2026, 11, 1, tzinfo=UTC)
+    draft = vault.draft("xray", "acme", "20261101T000000Z-full-00000001")
+    draft.add("backup", [b"zip"], media_type="application/zip")
+    manifest = draft.commit(requested_at=at, producer={"package_version": "0"}).path.manifest
+    path = Path(vault.url.prefix) / manifest
+    path.write_text(path.read_text().replace('"stored_size": 3', '"stored_size": 1000000000000000000'))
+
+    create(vault=str(vault.url))
+
+    assert "make room or apply retention" in caplog.text
+
+
 def test_a_vault_that_cannot_be_written_fails_before_the_six_hours_are_spent(sim: Simulator, tmp_path: Path):
     (tmp_path / "file").write_text("no folder")
 

@@ -48,6 +48,8 @@ def test_it_copies_and_returns_numbers(source: Vault, target: Vault):
         "copied": 2,
         "present": 0,
         "repaired": 0,
+        "revived": 0,
+        "half_removed": 0,
         "left_out": 0,
         "bytes": 3000,
     }
@@ -58,7 +60,9 @@ def test_the_check_of_a_copy_names_the_task_that_made_it(source: Vault, target: 
     replicate(source, target)
 
     newest = next(iter(target.backups()))
-    assert [check.producer.dag_id for check in read_checks(target.store, newest)] == ["copies"]
+    assert [check.producer.dag_id for check in read_checks(target.store, newest.path, newest.names or ())] == [
+        "copies"
+    ]
 
 
 @pytest.mark.parametrize("retention", [RetentionPolicy(keep_last=1), {"keep_last": 1}])
@@ -89,6 +93,8 @@ def test_copying_nothing_fails(target: Vault, tmp_path: Path):
     "arguments",
     [
         pytest.param({"retention": {"keep_lots": 1}}, id="an unknown rule"),
+        pytest.param({"retention": {"min_verified": 3}}, id="a policy without a rule"),
+        pytest.param({"retention": {"keep_last": 1, "timezone": "Mars/X"}}, id="no time zone"),
         pytest.param({"repair": "yes"}, id="no switch"),
         pytest.param({"service": "zray"}, id="an unknown service"),
         pytest.param({"target": "nonsense://x"}, id="no vault"),

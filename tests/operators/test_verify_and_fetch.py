@@ -20,7 +20,6 @@ from airflow_provider_xbackup.simulator import Simulator
 from airflow_provider_xbackup.transfers.xenioo_to_object_storage import XeniooToObjectStorageOperator
 from airflow_provider_xbackup.transfers.xray_to_object_storage import XrayToObjectStorageOperator
 from airflow_provider_xbackup.vault import Vault
-from airflow_provider_xbackup.vault.checks import is_verified
 
 IDENTITY = pyrage.x25519.Identity.generate()
 KEY = str(IDENTITY.to_public())
@@ -88,7 +87,7 @@ def test_a_backup_of_the_service_passes_at_every_level(
     out = capsys.readouterr().out
     assert f" passed, looked at as deep as {level}" in out
     assert "reference" not in out
-    assert is_verified(vault.store, newest(vault)) is (level != "presence")
+    assert newest(vault).verified is (level != "presence")
 
 
 def test_the_record_names_the_task(vault: Vault, taken: Callable[..., dict[str, Any]]) -> None:
@@ -120,10 +119,37 @@ def test_a_source_that_does_not_answer_fails_the_task_and_not_the_backup(
 ) -> None:
     taken()
     sim.add_fault(action="status", status=500, path="/graphql", times=None)
-    with pytest.raises(XBackupError, match="not compared with their source") as caught:
+    with pytest.raises(XBackupError, match="not compared with its source") as caught:
         verify(vault, level="source", xray_conn_id="acme")
     assert not isinstance(caught.value, XBackupFailError)
-    assert is_verified(vault.store, newest(vault))
+    assert newest(vault).verified
+
+
+@pytest.mark.parametrize(
+    ("conn_id", "changes", "word"),
+    [
+        pytest.param("nobody", {}, "no connection 'nobody'", id="no such connection"),
+        pytest.param(
+            "globex", {"password": "stale"}, "Connection 'globex': Xray refused the API key", id="secret"
+        ),
+        pytest.param("globex", {"extra": {"verify": "/no/ca.pem"}}, "does not exist", id="certificates"),
+    ],
+)
+def test_a_wrong_connection_fails_the_task_before_anything_is_verified(
+    vault: Vault,
+    taken: Callable[..., dict[str, Any]],
+    sim: Simulator,
+    connect: Callable[..., None],
+    conn_id: str,
+    changes: dict[str, Any],
+    word: str,
+) -> None:
+    taken()
+    login = {"conn_type": "xray", "host": sim.url, "login": "demo-client", "password": "demo-secret"}
+    connect("globex", **login | changes)
+    with pytest.raises(XBackupFailError, match=word):
+        verify(vault, level="source", xray_conn_id=conn_id)
+    assert not newest(vault).verified
 
 
 def test_a_tenant_that_outgrew_its_newest_backup_is_told(
@@ -141,8 +167,8 @@ def test_a_tenant_that_outgrew_its_newest_backup_is_told(
         ({"level": "deep"}, "level must be one of presence, digest, content, source"),
         ({"subset": "3/2"}, "written n/t"),
         ({"backup_id": "yesterday"}, "names no backup"),
-        ({"backup_id": {"backup_id": 7}}, "what a transfer returned"),
-        ({"backup_id": []}, "what a transfer returned"),
+        ({"backup_id": {"backup_id": 7}}, "what a transfer or a hold returned"),
+        ({"backup_id": []}, "what a transfer or a hold returned"),
         ({"max_drop": 2}, "max_drop must be a share"),
         ({"tolerance": "x"}, "tolerance must be a share"),
         ({"identity_conn_id": ""}, "connection id"),

@@ -406,5 +406,14 @@ def test_graphql_errors_come_with_status_200(xray, query):
     assert answer.json()["errors"][0]["message"]
 
 
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_tenant_is_counted_as_a_whole_or_not_at_all(sim, xray, allowed):
+    sim.settings.xray.counts_tenant = allowed
+    answer = xray.call("POST", "/api/v2/graphql", json={"query": "{ getTests(limit: 1) { total } }"}).json()
+
+    assert answer["data"] == ({"getTests": {"total": 80}} if allowed else None)
+    assert ("errors" in answer) is not allowed
+
+
 def test_a_graphql_request_without_a_query_is_a_400(xray):
     assert xray.call("POST", "/api/v2/graphql", json={}).status_code == 400

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from stand_in import DATA, STORAGE
+from stand_in import DATA, STORAGE, Naps
 
 from airflow_provider_xbackup.errors import BackupError
 from airflow_provider_xbackup.hooks.xray import XrayHook
@@ -12,8 +12,8 @@ from airflow_provider_xbackup.http.errors import ConnectionFailedError
 from airflow_provider_xbackup.services.errors import FileNotAvailableError, UnreadableAnswerError
 from airflow_provider_xbackup.services.xray import Artifact
 from airflow_provider_xbackup.simulator import Simulator
-from airflow_provider_xbackup.transfer.download import TRIES, Download, decoded
-from airflow_provider_xbackup.transfer.errors import ReplacedFileError
+from airflow_provider_xbackup.transfer.download import RESUMES, Download, decoded
+from airflow_provider_xbackup.transfer.errors import ReplacedFileError, SupersededFileError, WrongLengthError
 
 BREAK = 1_300_000
 
@@ -26,6 +26,12 @@ def content(sim: Simulator, finished_job: Callable[..., Any], served: Callable[.
     content = served()
     sim.journal.clear()
     return content
+
+
+@pytest.fixture
+def still(sim: Simulator) -> None:
+    """The service's clock stands still, so that files are of the same second, or not, whatever the load."""
+    sim.clock.freeze()
 
 
 def begin() -> Download:
@@ -153,11 +159,41 @@ def test_a_link_that_is_spent_when_resuming_counts_as_a_break(sim: Simulator, co
 
 
 def test_every_byte_that_arrives_gives_the_next_break_its_tries_back(sim: Simulator, content: bytes):
-    sim.add_fault(action="reset", path=STORAGE, after_bytes=250_000, times=2 * TRIES)
+    sim.add_fault(action="reset", path=STORAGE, after_bytes=250_000, times=RESUMES + 3)
     download = begin()
 
     assert read(download) == content
-    assert download.resumed == 2 * TRIES
+    assert download.resumed == RESUMES + 3
+
+
+def test_every_byte_that_arrives_makes_the_next_pause_a_short_one_again(
+    sim: Simulator, content: bytes, naps: Naps
+):
+    sim.add_fault(action="reset", path=STORAGE, after_bytes=250_000, times=5)
+
+    assert read(begin()) == content
+    assert len(naps.pauses) == 5
+    assert all(1 <= pause <= 2 for pause in naps.pauses)
+
+
+def test_the_pauses_before_a_download_goes_on_grow_while_nothing_comes(sim: Simulator, content: bytes, naps: Naps):
+    sim.add_fault(action="reset", path=STORAGE, after_bytes=BREAK)
+    sim.add_fault(action="reset", path=STORAGE, after_bytes=0, header="range", times=None)
+
+    with pytest.raises(ConnectionFailedError):
+        read(begin())
+
+    least = [1, 2, 4, 8, 16, 30, 30]
+    assert len(naps.pauses) == len(least) == RESUMES
+    assert all(low <= pause <= low + 1 for low, pause in zip(least, naps.pauses, strict=True))
+
+
+def test_a_gateway_that_resets_every_connection_for_a_minute_is_borne(sim: Simulator, content: bytes, naps: Naps):
+    sim.add_fault(action="reset", path=STORAGE, after_bytes=BREAK)
+    sim.add_fault(action="reset", path=STORAGE, after_bytes=0, header="range", times=None)
+    naps.wake = lambda: sim.clear_faults() if naps.slept > 60 else None
+
+    assert read(begin()) == content
 
 
 def test_bytes_that_came_before_a_break_are_not_asked_for_again(sim: Simulator, content: bytes):
@@ -175,7 +211,7 @@ def test_a_connection_that_brings_nothing_more_is_given_up(sim: Simulator, conte
     with pytest.raises(ConnectionFailedError):
         read(begin())
 
-    assert len(storage_requests(sim)) == 1 + TRIES
+    assert len(storage_requests(sim)) == 1 + RESUMES
 
 
 def test_a_stalled_connection_is_resumed(sim: Simulator, content: bytes):
@@ -184,14 +220,39 @@ def test_a_stalled_connection_is_resumed(sim: Simulator, content: bytes):
     assert read(begin()) == content
 
 
-@pytest.mark.parametrize("ranges", [pytest.param(True, id="ranges"), pytest.param(False, id="no ranges")])
-def test_a_file_that_was_replaced_meanwhile_is_never_spliced(sim: Simulator, content: bytes, ranges: bool):
+RANGES = pytest.mark.parametrize("ranges", [pytest.param(True, id="ranges"), pytest.param(False, id="no ranges")])
+
+
+def replace_meanwhile(sim: Simulator, ranges: bool) -> None:
     sim.settings.xray.download.ranges = ranges
     sim.add_fault(action="reset", path=STORAGE, after_bytes=BREAK)
     sim.add_fault(action="replace_file", path=STORAGE, header="range")
 
+
+@RANGES
+@pytest.mark.parametrize("dated", [pytest.param(True, id="of the same second"), pytest.param(False, id="undated")])
+def test_a_file_that_was_replaced_meanwhile_is_never_spliced(
+    sim: Simulator, still: None, content: bytes, ranges: bool, dated: bool
+):
+    sim.settings.xray.download.last_modified = dated
+    replace_meanwhile(sim, ranges)
+
     with pytest.raises(ReplacedFileError, match="changed while"):
         read(begin())
+
+
+@RANGES
+@pytest.mark.parametrize("etag", ["strong", "none"])
+def test_a_file_that_a_later_one_took_the_place_of_is_lost_for_good(
+    sim: Simulator, still: None, content: bytes, ranges: bool, etag: Any
+):
+    sim.settings.xray.download.etag = etag
+    sim.advance(1)
+    replace_meanwhile(sim, ranges)
+
+    with pytest.raises(SupersededFileError, match="A later backup of the tenant took its place") as lost:
+        read(begin())
+    assert not lost.value.retryable
 
 
 PART = {"content-range": f"bytes {BREAK}-2999999/3000000"}
@@ -200,7 +261,13 @@ PART = {"content-range": f"bytes {BREAK}-2999999/3000000"}
 @pytest.mark.parametrize(
     "fault",
     [
-        pytest.param({"action": "status", "status": 416}, id="416"),
+        pytest.param(
+            {"action": "status", "status": 416, "headers": {"content-range": "bytes */5"}},
+            id="416 of another length",
+        ),
+        pytest.param(
+            {"action": "status", "status": 416, "headers": {"etag": '"another"'}}, id="416 of another ETag"
+        ),
         pytest.param({"action": "status", "status": 206, "body": "x"}, id="206 without its range"),
         pytest.param({"action": "status", "status": 206, "headers": PART}, id="206 of another length"),
         pytest.param({"action": "headers", "set": {"content-range": "bytes 0-5/6"}}, id="206 from elsewhere"),
@@ -215,6 +282,38 @@ def test_a_part_that_does_not_fit_is_never_spliced(sim: Simulator, content: byte
     sim.add_fault(path=STORAGE, header="range", **fault)
 
     with pytest.raises(ReplacedFileError):
+        read(begin())
+
+
+@pytest.mark.parametrize("etag", ["strong", "none"])
+def test_a_wrong_length_is_called_so_and_no_newer_file(sim: Simulator, content: bytes, etag: Any):
+    sim.settings.xray.download.etag = etag
+    sim.add_fault(action="wrong_length", path=STORAGE, difference=100)
+    announced, received = len(content) + 100, len(content)
+
+    with pytest.raises(
+        WrongLengthError, match=f"announced {announced} bytes .* after {received} bytes that there are"
+    ):
+        read(begin())
+
+
+@pytest.mark.parametrize(
+    ("ranges", "header", "value"),
+    [
+        pytest.param(True, "content-range", f"bytes {BREAK}-{{last}}/{{other}}", id="ranges"),
+        pytest.param(False, "content-length", "{other}", id="no ranges"),
+    ],
+)
+def test_a_file_of_two_lengths_is_not_spliced(
+    sim: Simulator, content: bytes, ranges: bool, header: str, value: str
+):
+    sim.settings.xray.download.ranges = ranges
+    other = len(content) + 100
+    sim.add_fault(action="reset", path=STORAGE, after_bytes=BREAK)
+    headers = {header: value.format(last=len(content) - 1, other=other)}
+    sim.add_fault(action="headers", path=STORAGE, header="range", set=headers)
+
+    with pytest.raises(WrongLengthError, match=f"announced {len(content)} bytes of the file, and {other} when"):
         read(begin())
 
 

@@ -278,8 +278,8 @@ def test_a_bot_holds_no_tests(vault: Vault, sim: Simulator, spool_dir: Path, run
     XeniooToObjectStorageOperator(
         task_id="store", vault=str(vault.url), account="welcome", xenioo_conn_id="welcome"
     ).execute(make_context())
-    _, err = run("explore", "latest", code=2)
-    assert "only those of xray hold tests" in err
+    _, err = run("explore", "latest", code=1)
+    assert "holds no backups of xray" in err
 
 
 def damaged(vault: Vault, backup: Any, offset: int) -> None:

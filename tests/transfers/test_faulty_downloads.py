@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from stand_in import STORAGE, Naps, files_of, make_context, objects
 
 from airflow_provider_xbackup.exceptions import XBackupError
 from airflow_provider_xbackup.simulator import Simulator
-from airflow_provider_xbackup.transfer.xray import BROKEN_TRIES
+from airflow_provider_xbackup.transfer.attempts import BROKEN_TRIES
 from airflow_provider_xbackup.transfers.xray_to_object_storage import XrayToObjectStorageOperator
 from airflow_provider_xbackup.vault import Vault
 from airflow_provider_xbackup.vault.store import PART_SIZE
@@ -262,7 +263,9 @@ def no_bytes(sim: Simulator) -> None:
         pytest.param(a_weaker_place, "not https", id="redirects to plain http"),
         pytest.param(a_page, "text/html", id="pages"),
         pytest.param(an_error, "application/json", id="errors in JSON"),
-        pytest.param(longer, "changed while it was being downloaded", id="lengths beyond the bytes"),
+        pytest.param(
+            longer, r"announced \d+ bytes of the file and says after \d+ bytes", id="lengths beyond the bytes"
+        ),
         pytest.param(shorter, "zip", id="lengths below the bytes"),
         pytest.param(no_bytes, "broke off", id="no bytes"),
     ],
@@ -278,6 +281,96 @@ def test_what_goes_wrong_again_and_again_fails_in_words_and_leaves_nothing(
 
     assert "Xray account 'acme'" in str(failed.value)
     assert objects(vault) == []
+
+
+ENDS = [
+    pytest.param(
+        {"action": "reset", "after_bytes": 9000},
+        {"etag": "none", "last_modified": False},
+        r"could not be taken in 3 tries; the last one ended after 9000 of \d{5} bytes: .*broke off",
+        id="breaks that cannot be resumed",
+    ),
+    pytest.param(
+        {"action": "corrupt", "offset": -45},
+        {},
+        r"could not be taken in 3 tries; the last one ended after (\d{5}) of \1 bytes: The zip",
+        id="damage",
+    ),
+    pytest.param(
+        {"action": "status", "status": 200, "body": "<htm"},
+        {},
+        r"could not be taken in 3 tries; the last one ended after 4 of 4 bytes: .*begins with",
+        id="a page as a file",
+    ),
+    pytest.param(
+        {"action": "html", "status": 200},
+        {},
+        r"could not be taken in 3 tries; the last one brought nothing: .*text/html",
+        id="a page",
+    ),
+]
+
+
+@pytest.mark.parametrize(("fault", "download", "words"), ENDS)
+def test_the_last_word_names_the_file_how_far_it_came_how_often_and_what_to_do(
+    sim: Simulator,
+    finished_job: MakeJob,
+    vault: Vault,
+    fault: dict[str, Any],
+    download: dict[str, Any],
+    words: str,
+):
+    job = finished_job()
+    sim.configure({"xray": {"download": download}})
+    sim.add_fault(path=STORAGE, **fault, times=None)
+
+    with pytest.raises(XBackupError) as failed:
+        transfer(job, vault)
+
+    start = f"Xray account 'acme': The data file of job {job['job_id']} "
+    end = " Nothing was stored. The task's next try begins anew; when none is left, clear this task"
+    assert re.match(f"{start}{words}.*{end}", str(failed.value))
+
+
+def test_the_last_word_about_attachments_names_them(sim: Simulator, finished_job: MakeJob, vault: Vault):
+    sim.settings.xray.download.redirect = False
+    job = finished_job(with_attachments=True)
+    sim.add_fault(action="truncate", path="/attachment$", after_bytes=9000, length="silent", times=None)
+
+    said = (
+        f"The attachments file of job {job['job_id']} could not be taken in 3 tries; the last one ended after 9000"
+    )
+    with pytest.raises(XBackupError, match=said):
+        transfer(job, vault)
+
+
+def test_the_last_word_about_an_earlier_file_promises_no_new_one(
+    sim: Simulator, finished_job: MakeJob, vault: Vault
+):
+    job = finished_job()
+    sim.settings.xray.download.last_modified_offset = -3600
+
+    with pytest.raises(XBackupError) as failed:
+        transfer(job, vault)
+
+    start = f"Xray account 'acme': The data file of job {job['job_id']} did not come in 10 minutes, asked for "
+    assert re.match(rf"{start}\d\d times: .*it is an earlier backup\. Nothing was stored\.", str(failed.value))
+    assert "few minutes" not in str(failed.value)
+    assert "run the DAG again" in str(failed.value)
+
+
+def test_the_log_says_which_file_is_taken_again_and_where_a_download_goes_on(
+    sim: Simulator, finished_job: MakeJob, vault: Vault, caplog: pytest.LogCaptureFixture
+):
+    job = finished_job(with_attachments=True)
+    sim.settings.xray.download.redirect = False
+    sim.add_fault(action="reset", path=FILE, after_bytes=9000)
+    sim.add_fault(action="corrupt", path="/attachment$", offset=-45)
+
+    transfer(job, vault)
+
+    assert "Resuming at byte 9000 of the data file in" in caplog.text
+    assert f"The attachments file of job {job['job_id']}: The zip" in caplog.text
 
 
 def test_a_file_that_is_damaged_every_time_is_taken_three_times(

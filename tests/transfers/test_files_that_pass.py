@@ -135,7 +135,7 @@ def twin(sim: Simulator, finished_job: MakeJob, store: Store) -> dict[str, Any]:
 
 def asked_and_transferred(sim: Simulator, caplog: pytest.LogCaptureFixture) -> tuple[int, int]:
     """How often the file was asked for, and how often its bytes went on into the vault."""
-    return len(sim.journal.entries(path="/_storage/…")), caplog.text.count("Storing the backup file")
+    return len(sim.journal.entries(path="/_storage/…")), caplog.text.count("Storing the data file")
 
 
 def test_a_file_that_was_refused_as_anothers_is_not_transferred_again_while_it_is_the_same(

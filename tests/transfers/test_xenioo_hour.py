@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, TaskDeferred
-from stand_in import make_context, objects
+from stand_in import StateStore, make_context, objects
 
 from airflow_provider_xbackup.exceptions import XBackupError, XBackupFailError
 from airflow_provider_xbackup.simulator import Simulator
@@ -137,6 +137,58 @@ def test_the_retry_after_a_lost_answer_is_skipped_where_that_is_wanted(vault: Va
 def test_the_retry_after_a_lost_answer_fails_where_that_is_wanted(vault: Vault, lost: dict[str, str]):
     with pytest.raises(AirflowFailException, match="welcome"):
         run(vault, on_cooldown="fail", **lost)
+
+
+@elsewhere
+@pytest.mark.parametrize(
+    "fault",
+    [*LOST, pytest.param({"action": "reset", "after_bytes": 9000}, id="broken off, then on another machine")],
+)
+def test_a_refusal_after_a_lost_answer_says_what_it_is_about(
+    sim: Simulator,
+    vault: Vault,
+    hasty: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    fault: dict[str, Any],
+    on_cooldown: str,
+    ending: type[BaseException],
+):
+    store = StateStore()
+    sim.settings.xenioo.broken_call_spends = True
+    sim.add_fault(path=GET, **fault)
+    with pytest.raises(XBackupError):
+        run(vault, make_context(store), **hasty)
+    monkeypatch.setenv("AIRFLOW__XBACKUP__SPOOL_DIR", str(tmp_path / "another machine's"))
+
+    with pytest.raises(ending) as refused:
+        run(vault, make_context(store, try_number=2), on_cooldown=on_cooldown, **hasty)
+
+    told = capfd.readouterr().out if on_cooldown == "wait" else str(refused.value)
+    assert f"An earlier try of this task called the bot at {datetime.now(UTC):%Y-%m-%d}" in told
+    assert "what it brought is lost" in told
+
+
+def test_a_refusal_by_the_note_of_this_machine_explains_itself(sim: Simulator, vault: Vault):
+    store = StateStore()
+    sim.add_fault(path=GET, action="reset", after_bytes=9000)
+    with pytest.raises(XBackupError):
+        run(vault, make_context(store))
+
+    with pytest.raises(AirflowSkipException, match="its answer was lost or could not be used") as refused:
+        run(vault, make_context(store, try_number=2), on_cooldown="skip")
+
+    assert "earlier try" not in str(refused.value)
+
+
+def test_without_a_state_store_the_refusal_of_a_later_try_says_perhaps(sim: Simulator, vault: Vault):
+    run(vault)
+
+    for try_number, said in ((1, False), (2, True)):
+        with pytest.raises(AirflowSkipException) as refused:
+            run(vault, make_context(run_id="run 2", try_number=try_number), on_cooldown="skip")
+        assert ("Perhaps an earlier try of this task called" in str(refused.value)) is said
 
 
 def test_the_retry_after_a_call_that_never_arrived_takes_the_backup(sim: Simulator, vault: Vault):
@@ -303,5 +355,13 @@ def test_a_backup_that_has_expired_within_the_hour_is_not_returned_as_stored(sim
     run(vault)
     (backup,) = vault.backups()
     vault.store.create(f"{backup.path.folder}/tombstone.json", b"{}")
+
+    wait_of(vault, make_context(try_number=2))
+
+
+def test_a_backup_whose_file_is_gone_is_not_returned_as_stored(sim: Simulator, vault: Vault):
+    run(vault)
+    (backup,) = vault.backups()
+    vault.store.delete(backup.path.file(backup.manifest.artifacts[0].name))
 
     wait_of(vault, make_context(try_number=2))

@@ -3,7 +3,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import os
+import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -22,7 +24,6 @@ from airflow_provider_xbackup.exceptions import XBackupError, XBackupFailError
 from airflow_provider_xbackup.simulator import Simulator
 from airflow_provider_xbackup.transfers.xenioo_to_object_storage import XeniooToObjectStorageOperator
 from airflow_provider_xbackup.vault import Vault
-from airflow_provider_xbackup.vault.manifest import RemoteBot
 
 GET = "/bots/backup$"
 Store = Callable[..., Any]
@@ -139,15 +140,30 @@ def keyed(connect: Any, sim: Simulator) -> str:
 
 
 def test_the_manifest_names_the_bot_by_what_its_backup_says(store: Store):
-    assert store().manifest.remote.bot == RemoteBot(name="welcome")
+    bot = store().manifest.remote.bot
+
+    assert (bot.name, bot.key_sha256) == ("welcome", None)
 
 
 def test_the_manifest_keeps_the_digest_of_the_key_and_not_the_key(store: Store, keyed: str):
     manifest = store(xenioo_conn_id=keyed).manifest
 
     digest = hashlib.sha256(b"welcome-key").hexdigest()
-    assert manifest.remote.bot == RemoteBot(name="welcome", key_sha256=digest)
+    assert (manifest.remote.bot.name, manifest.remote.bot.key_sha256) == ("welcome", digest)
     assert "welcome-key" not in json.dumps(manifest.to_dict())
+
+
+def test_the_manifest_tells_backups_of_one_connection_from_those_of_another(
+    sim: Simulator, store: Store, keyed: str
+):
+    sim.settings.xenioo.cooldown_seconds = 0
+    made_with = [
+        store(make_context(run_id=f"run {number}"), xenioo_conn_id=conn_id).manifest.remote.bot.connection_sha256
+        for number, conn_id in enumerate(["welcome", "support", keyed, "welcome"])
+    ]
+
+    assert len(set(made_with)) == 3
+    assert made_with[0] == made_with[3]
 
 
 def test_an_encrypted_backup_names_its_bot_as_well(store: Store):
@@ -155,7 +171,7 @@ def test_an_encrypted_backup_names_its_bot_as_well(store: Store):
 
     backup = store(compress=True, encrypt_to=str(key.to_public()))
 
-    assert backup.manifest.remote.bot == RemoteBot(name="welcome")
+    assert backup.manifest.remote.bot.name == "welcome"
 
 
 def test_an_upload_that_is_tried_again_still_names_the_bot(store: Store, vault: Vault, keyed: str):
@@ -335,6 +351,53 @@ def test_a_firewalls_page_is_no_answer_of_the_bot(sim: Simulator, store: Store, 
     assert store(make_context(try_number=2)).manifest.condition.state == "ok"
 
 
+CUTS = [
+    pytest.param({"action": "truncate", "after_bytes": 9000, "length": "silent"}, id="in order, within its start"),
+    pytest.param({"action": "truncate", "after_bytes": 100_000, "length": "silent"}, id="in order, behind it"),
+    pytest.param({"action": "truncate", "after_bytes": 1, "length": "silent"}, id="after a byte"),
+    pytest.param({"action": "wrong_length", "difference": -100}, id="by a length that is too small"),
+    pytest.param({"action": "wrong_length", "difference": -1}, id="by a byte"),
+]
+
+
+@pytest.mark.parametrize("fault", CUTS)
+@pytest.mark.parametrize("coding", [False, True], ids=["plain", "compressed and encrypted"])
+def test_a_backup_that_http_ends_in_order_and_its_json_does_not_is_refused_and_its_hour_respected(
+    sim: Simulator, vault: Vault, spool_dir: Path, fault: dict[str, Any], coding: bool
+):
+    arguments = {"compress": True, "encrypt_to": encrypted_to(0)} if coding else {}
+    sim.add_fault(path=GET, **fault)
+
+    with pytest.raises(XBackupError, match=r"welcome.*in the middle of its JSON.*spent the bot's hour"):
+        operator(vault, **arguments).execute(make_context())
+    with pytest.raises(TaskDeferred):
+        operator(vault, **arguments).execute(make_context(try_number=2))
+
+    assert objects(vault) == []
+    assert [path.suffix for path in spool_dir.iterdir()] == [".lost"]
+    assert calls(sim) == 1
+
+
+@pytest.mark.parametrize("headers", [b"Content-Length: %d\r\n", b""], ids=["its length", "nothing"])
+def test_json_that_cannot_be_followed_is_stored_as_suspect_whatever_http_says(
+    sim: Simulator, raw: Callable[..., None], store: Store, vault: Vault, headers: bytes
+):
+    body = b'{"a": 1}, {"a": 2'
+    raw(body, headers=headers and headers % len(body))
+
+    backup = store(xenioo_conn_id="raw")
+
+    assert files_of(vault, backup)["bot"] == body
+    assert backup.manifest.condition.state == "suspect"
+    assert "cannot be followed to its end" in backup.manifest.condition.reasons[0]
+
+
+def test_what_is_no_json_is_whole_where_its_length_is_kept(raw: Callable[..., None], store: Store):
+    raw(b"PK\x03\x04 and so on", headers=b"Content-Length: 14\r\n")
+
+    assert store(xenioo_conn_id="raw").manifest.condition.state == "ok"
+
+
 # Whole without a proof
 
 
@@ -420,7 +483,7 @@ def test_without_framing_json_that_ends_early_is_refused_and_its_hour_respected(
     ("body", "reason"),
     [
         pytest.param(b"PK\x03\x04 and so on", "is not JSON", id="no JSON"),
-        pytest.param(b'{"a": NaN}', "cannot be followed", id="not quite JSON"),
+        pytest.param(b'{"a": NaN}', "cannot be followed to its end", id="not quite JSON"),
         pytest.param(b'{"a": ' + b"9" * 6000 + b"}", "cannot be followed", id="a huge number"),
         pytest.param(b"{}{}", "cannot be followed", id="something behind it"),
     ],
@@ -529,12 +592,14 @@ def test_a_vault_that_cannot_be_written_fails_before_the_hour_is_spent(
 
 
 def test_an_upload_that_fails_twice_is_done_in_the_end_without_a_second_call(
-    sim: Simulator, store: Store, vault: Vault, content: bytes
+    sim: Simulator, store: Store, vault: Vault, content: bytes, spool_dir: Path
 ):
     repair = break_vault(vault)
     for try_number in (1, 2):
-        with pytest.raises(XBackupError, match="welcome"):
+        with pytest.raises(XBackupError, match=r"welcome.*answer is in hand") as failed:
             operator(vault).execute(make_context(try_number=try_number))
+        assert f"this machine ({socket.gethostname()}, {spool_dir})" in str(failed.value)
+        assert "without spending another hour" in str(failed.value)
         assert calls(sim) == 1
     repair()
 
@@ -542,6 +607,55 @@ def test_an_upload_that_fails_twice_is_done_in_the_end_without_a_second_call(
 
     assert files_of(vault, backup) == {"bot": content}
     assert calls(sim) == 1
+
+
+def test_a_vault_that_cannot_be_written_is_tried_again_as_long_as_the_answer_is_in_hand(
+    sim: Simulator, store: Store, vault: Vault, content: bytes
+):
+    root = Path(vault.url.prefix)
+    break_vault(vault)
+    for try_number in (1, 2):
+        with pytest.raises(XBackupError, match=r"a file lies where a folder is needed.*is in hand") as failed:
+            operator(vault).execute(make_context(try_number=try_number))
+        assert not isinstance(failed.value, AirflowFailException)
+        shutil.rmtree(root, ignore_errors=True)
+        root.unlink(missing_ok=True)
+        root.write_text("in the way")
+    root.unlink()
+
+    assert files_of(vault, store(make_context(try_number=3))) == {"bot": content}
+    assert calls(sim) == 1
+
+
+def test_a_disk_with_little_room_is_warned_of_before_the_hour_is_spent(
+    sim: Simulator, store: Store, vault: Vault, caplog: pytest.LogCaptureFixture
+):
+    backup = store()
+    manifest = Path(vault.url.prefix) / backup.path.manifest
+    size = f'"stored_size": {backup.manifest.stored_size}'
+    manifest.write_text(manifest.read_text().replace(size, '"stored_size": 1000000000000000000'))
+    sim.settings.xenioo.cooldown_seconds = 0
+
+    store(make_context(run_id="the next"))
+
+    assert "make room or apply retention" in caplog.text
+
+
+def test_the_log_tells_when_the_bot_is_asked_its_answer_here_and_in_the_vault(
+    store: Store, content: bytes, spool_dir: Path, caplog: pytest.LogCaptureFixture
+):
+    with caplog.at_level(logging.INFO):
+        backup = store(compress=True)
+
+    said = [record.getMessage() for record in caplog.records if "transfer.xenioo" in record.name]
+    assert len(said) == 4
+    assert said[0].startswith("Asking the bot at 127.0.0.1")
+    assert said[1].startswith(f"The bot's answer is here: {len(content)} bytes, kept as ")
+    assert str(spool_dir) in said[1]
+    assert said[2].startswith("Uploading the bot's answer to file://")
+    assert (
+        said[3] == f"The bot's answer is in the vault: {backup.manifest.stored_size} bytes in {backup.location}."
+    )
 
 
 def test_an_answer_is_uploaded_however_long_its_retry_took(
@@ -600,15 +714,15 @@ def encrypted_to(number: int, keys: list[Any] = []) -> str:  # noqa: B006 - the 
     return str(keys[number].to_public())
 
 
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        pytest.param({}, {"encrypt_to": [encrypted_to(0)]}, id="now encrypted"),
-        pytest.param({"encrypt_to": [encrypted_to(0)]}, {"encrypt_to": [encrypted_to(1)]}, id="another key"),
-        pytest.param({"encrypt_to": [encrypted_to(0)]}, {}, id="no more encrypted"),
-        pytest.param({}, {"compress": True}, id="now compressed"),
-    ],
-)
+OTHER_ENCODINGS = [
+    pytest.param({}, {"encrypt_to": [encrypted_to(0)]}, id="now encrypted"),
+    pytest.param({"encrypt_to": [encrypted_to(0)]}, {"encrypt_to": [encrypted_to(1)]}, id="another key"),
+    pytest.param({"encrypt_to": [encrypted_to(0)]}, {}, id="no more encrypted"),
+    pytest.param({}, {"compress": True}, id="now compressed"),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), OTHER_ENCODINGS)
 def test_bytes_spooled_for_another_encoding_are_not_uploaded(
     sim: Simulator, store: Store, vault: Vault, before: dict[str, Any], after: dict[str, Any]
 ):
@@ -643,6 +757,50 @@ def test_the_same_task_instance_within_the_hour_returns_what_it_stored(sim: Simu
     second = store(make_context(try_number=2))
 
     assert second.backup_id == first.backup_id
+    assert calls(sim) == 1
+
+
+def test_the_same_task_instance_with_another_connection_within_the_hour_asks_its_bot(
+    sim: Simulator, store: Store, vault: Vault
+):
+    first = store(account="bot")
+
+    second = store(make_context(try_number=2), account="bot", xenioo_conn_id="support")
+
+    assert (first.manifest.remote.bot.name, second.manifest.remote.bot.name) == ("welcome", "support")
+    assert files_of(vault, second)["bot"] == sim._world.bots.find("support").content
+
+
+def test_the_same_connection_under_another_id_returns_what_was_stored(sim: Simulator, store: Store, connect: Any):
+    connect("renamed", conn_type="xenioo", host=sim.xenioo_url("welcome"), password="welcome-token")
+    first = store(account="bot")
+
+    assert store(account="bot", xenioo_conn_id="renamed").backup_id == first.backup_id
+    assert calls(sim) == 1
+
+
+@pytest.mark.parametrize(("before", "after"), OTHER_ENCODINGS)
+def test_the_same_task_instance_with_another_encoding_within_the_hour_asks_the_bot_whose_hour_decides(
+    sim: Simulator, store: Store, vault: Vault, before: dict[str, Any], after: dict[str, Any]
+):
+    store(**before)
+
+    with pytest.raises(TaskDeferred):
+        operator(vault, **after).execute(make_context(try_number=2))
+    sim.settings.xenioo.cooldown_seconds = 0
+    sim.advance(5)
+    (artifact,) = store(make_context(try_number=2), **after).manifest.artifacts
+
+    assert artifact.encryption == ("age" if "encrypt_to" in after else None)
+    assert artifact.compression == ("zstd" if "compress" in after else None)
+    assert store(make_context(try_number=3), **after).manifest.artifacts == (artifact,)
+
+
+def test_the_same_keys_in_another_order_are_no_other_encoding(sim: Simulator, store: Store):
+    keys = [encrypted_to(0), encrypted_to(1)]
+    first = store(encrypt_to=keys)
+
+    assert store(make_context(try_number=2), encrypt_to=keys[::-1]).backup_id == first.backup_id
     assert calls(sim) == 1
 
 

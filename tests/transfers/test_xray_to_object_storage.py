@@ -49,6 +49,12 @@ def no_cooldown(sim: Simulator) -> None:
 
 
 @pytest.fixture
+def still(sim: Simulator) -> None:
+    """The service's clock stands still, so that files are of the same second, or not, whatever the load."""
+    sim.clock.freeze()
+
+
+@pytest.fixture
 def big(sim: Simulator) -> int:
     """The tenant's file is larger than what a socket swallows at once; returns its padding."""
     sim.settings.xray.tenants["demo-client"].data.padding_bytes = 3_000_000
@@ -142,6 +148,31 @@ def test_a_second_run_returns_the_same_backup_without_a_download(
 
     assert second == first
     assert downloads(sim) == before
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "words"),
+    [
+        pytest.param(None, "another", "is NOT encrypted, and stays so", id="not encrypted"),
+        pytest.param("one", "another", "is encrypted to other keys than encrypt_to names", id="other keys"),
+        pytest.param("one", None, "is encrypted to other keys than encrypt_to names", id="no keys any more"),
+        pytest.param("one", "one", None, id="the same key"),
+        pytest.param(None, None, None, id="none, then none"),
+    ],
+)
+def test_a_second_run_with_other_keys_says_that_what_is_stored_is_not_encrypted_to_them(
+    finished_job: MakeJob, store: Any, caplog: pytest.LogCaptureFixture, before: Any, now: Any, words: str | None
+):
+    keys = {name: str(pyrage.x25519.Identity.generate().to_public()) for name in ("one", "another")}
+    job = finished_job(with_attachments=True)
+    first = store(job, encrypt_to=keys.get(before))
+    caplog.clear()
+
+    second = store(job, encrypt_to=keys.get(now))
+
+    assert second.manifest == first.manifest
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [words in warning for warning in warnings] == ([True] if words else [])
 
 
 def test_a_partial_keeps_its_base_and_its_instant(no_cooldown: None, finished_job: MakeJob, store: Any):
@@ -317,7 +348,7 @@ def test_a_file_that_is_damaged_once_is_taken_again(
 
 
 def test_a_file_replaced_between_two_ranges_is_never_spliced(
-    sim: Simulator, big: int, finished_job: MakeJob, store: Any, served: Served, vault: Vault
+    sim: Simulator, still: None, big: int, finished_job: MakeJob, store: Any, served: Served, vault: Vault
 ):
     job = finished_job()
     sim.add_fault(action="reset", path=STORAGE, after_bytes=1_500_000)
@@ -327,6 +358,52 @@ def test_a_file_replaced_between_two_ranges_is_never_spliced(
 
     assert files_of(vault, backup) == {"backup": served()}
     assert len(objects(vault)) == 2
+
+
+@pytest.mark.parametrize(
+    ("break_off", "download"),
+    [
+        pytest.param({"action": "reset", "after_bytes": 1_500_000}, {}, id="between two ranges"),
+        pytest.param({"action": "reset", "after_bytes": 1_500_000}, {"etag": "weak"}, id="between two downloads"),
+        pytest.param({"action": "corrupt", "offset": 300}, {}, id="after a damaged one"),
+    ],
+)
+def test_a_file_that_a_later_backup_took_the_place_of_is_refused_for_good(
+    sim: Simulator,
+    still: None,
+    big: int,
+    finished_job: MakeJob,
+    vault: Vault,
+    naps: Naps,
+    break_off: dict[str, Any],
+    download: dict[str, Any],
+):
+    job = finished_job()
+    sim.configure({"xray": {"download": download}})
+    sim.advance(60)
+    sim.add_fault(path=STORAGE, **break_off)
+    naps.wake = sim.other_client_backup
+
+    with pytest.raises(XBackupFailError, match=r"acme.*A later backup of the tenant took its place"):
+        operator(job, vault).execute(make_context())
+
+    assert objects(vault) == []
+
+
+def test_attachments_that_later_ones_took_the_place_of_leave_the_data_stored_and_the_task_failed(
+    sim: Simulator, still: None, finished_job: MakeJob, vault: Vault, naps: Naps
+):
+    job = finished_job(with_attachments=True)
+    sim.advance(60)
+    sim.add_fault(action="reset", path="/_storage/", after_bytes=100, after=1)
+    naps.wake = lambda: sim.other_client_backup(with_attachment=True)
+
+    with pytest.raises(XBackupFailError, match=r"without its attachments.*A later backup of the tenant"):
+        operator(job, vault).execute(make_context())
+
+    (backup,) = vault.backups()
+    assert [artifact.role for artifact in backup.manifest.artifacts] == ["backup"]
+    assert backup.manifest.condition.state == "incomplete"
 
 
 def test_a_vault_that_breaks_leaves_nothing_visible(
@@ -432,6 +509,100 @@ def test_a_partial_in_the_place_of_a_full_is_refused_for_good(sim: Simulator, fi
     assert objects(vault) == []
 
 
+ANSWERS = pytest.mark.parametrize(
+    "counts_tenant",
+    [pytest.param(True, id="the tenant is counted"), pytest.param(False, id="only projects are counted")],
+)
+
+
+def test_an_empty_file_in_the_place_of_a_full_of_all_projects_is_refused_for_good(
+    sim: Simulator, finished_job: MakeJob, vault: Vault
+):
+    job = finished_job()
+    sim.other_client_backup(modified_since=datetime.now(UTC))
+
+    with pytest.raises(XBackupFailError, match=r"holds 0 tests where Xray counts 80"):
+        operator(job, vault).execute(make_context())
+
+    assert objects(vault) == []
+
+
+def test_one_of_three_projects_in_the_place_of_a_full_of_all_is_refused_for_good(
+    sim: Simulator, finished_job: MakeJob, vault: Vault
+):
+    sim.change_data(projects=("10042", "10077", "10099"))
+    job = finished_job()
+    sim.other_client_backup(project_ids=("10042",))
+
+    with pytest.raises(XBackupFailError, match=r"holds 40 tests where Xray counts 120"):
+        operator(job, vault).execute(make_context())
+
+    assert objects(vault) == []
+
+
+@ANSWERS
+def test_an_empty_file_is_refused_by_the_projects_that_the_full_before_held(
+    sim: Simulator, no_cooldown: None, finished_job: MakeJob, store: Any, vault: Vault, counts_tenant: bool
+):
+    sim.settings.xray.counts_tenant = counts_tenant
+    store(finished_job())
+    before = objects(vault)
+    sim.advance(5)
+    job = finished_job()
+    sim.other_client_backup(modified_since=datetime.now(UTC) + timedelta(minutes=1))
+
+    with pytest.raises(XBackupFailError, match=r"holds 0 tests where Xray counts 80"):
+        operator(job, vault).execute(make_context())
+
+    assert objects(vault) == before
+
+
+@ANSWERS
+@pytest.mark.parametrize("asked", [None, ["10042", "10077"]], ids=["all projects", "these projects"])
+def test_a_full_without_a_project_that_the_one_before_held_is_suspect(
+    sim: Simulator, no_cooldown: None, finished_job: MakeJob, store: Any, counts_tenant: bool, asked: Any
+):
+    sim.settings.xray.counts_tenant = counts_tenant
+    first = store(finished_job(project_ids=asked))
+    sim.advance(5)
+    job = finished_job(project_ids=asked)
+    sim.other_client_backup(project_ids=("10042",))
+
+    condition = store(job).manifest.condition
+
+    assert first.manifest.projects == ("10042", "10077")
+    assert condition.state == "suspect"
+    assert f"nothing of project 10077 is left, against backup {first.backup_id}." in condition.reasons
+
+
+def test_a_project_that_is_gone_and_not_counted_any_more_does_not_stop_the_comparison(
+    sim: Simulator, no_cooldown: None, finished_job: MakeJob, store: Any, vault: Vault
+):
+    sim.settings.xray.counts_tenant = False
+    store(finished_job())
+    sim.advance(5)
+    sim.change_data(projects=("10042",), tests=200)
+    job = finished_job()
+    sim.change_data(projects=("10042",), tests=500)
+    sim.add_fault(action="status", status=400, path="/graphql$", after=2)  # the tenant, 10042, then 10077
+
+    with pytest.raises(XBackupFailError, match="where Xray counts 500"):
+        operator(job, vault).execute(make_context())
+
+
+@ANSWERS
+def test_an_empty_tenant_passes_however_it_is_counted(
+    sim: Simulator, finished_job: MakeJob, store: Any, counts_tenant: bool
+):
+    sim.settings.xray.counts_tenant = counts_tenant
+    sim.change_data(tests=0, attachment_bytes=0)
+
+    manifest = store(finished_job()).manifest
+
+    assert manifest.condition.state == "ok"
+    assert manifest.projects == ()
+
+
 def test_a_full_passes_where_graphql_does_not_answer(sim: Simulator, finished_job: MakeJob, store: Any):
     job = finished_job()
     sim.add_fault(action="status", status=500, path="/graphql$", times=None)
@@ -458,16 +629,21 @@ def test_a_file_identical_to_another_jobs_is_refused(twin: Job, vault: Vault):
     assert objects(vault) == before
 
 
-def test_a_file_that_is_looked_at_again_and_again_costs_one_count_a_project(
-    sim: Simulator, twin: Job, vault: Vault
+@pytest.mark.parametrize(
+    ("counts_tenant", "counts"),
+    [pytest.param(True, 1, id="of the tenant"), pytest.param(False, 3, id="of the tenant and its two projects")],
+)
+def test_a_file_that_is_looked_at_again_and_again_costs_one_count_of_each(
+    sim: Simulator, twin: Job, vault: Vault, counts_tenant: bool, counts: int
 ):
+    sim.settings.xray.counts_tenant = counts_tenant
     sim.journal.clear()
 
     with pytest.raises(XBackupError, match="byte for byte"):
         operator(twin, vault).execute(make_context())
 
     assert len(sim.journal.entries(path=DATA)) > 2
-    assert len(sim.journal.entries(path="/graphql")) == 2  # the tenant's two projects
+    assert len(sim.journal.entries(path="/graphql")) == counts
 
 
 def test_an_identical_file_is_taken_where_the_user_says_so(twin: Job, store: Any):

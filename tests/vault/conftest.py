@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_xbackup.vault import Vault
+from airflow_provider_xbackup.vault import Backup, Vault
+from airflow_provider_xbackup.vault.checks import Check
+from airflow_provider_xbackup.vault.layout import new_nonce
 from airflow_provider_xbackup.vault.vault import Draft
 
 BACKUP_ID = "20261123T014500Z-full-1a2b3c4d"
@@ -153,3 +155,15 @@ def take(commit: Callable[..., Any]) -> Callable[..., Any]:
         return commit(draft, **fields)
 
     return take
+
+
+@pytest.fixture
+def put_check() -> Callable[..., str]:
+    """Lay a check record beside a backup as it is, as any program may that knows the format."""
+
+    def put_check(vault: Vault, backup: Backup, check: Check) -> str:
+        path: str = backup.path.check(check.at, new_nonce())
+        vault.store.create(path, check.to_json())
+        return path
+
+    return put_check

@@ -80,6 +80,20 @@ def test_what_is_no_backup_is_not_listed(vault: Vault, take) -> None:
     assert backups.findings == []
 
 
+@pytest.mark.parametrize(
+    "backup_id",
+    ["20261399T250000Z-full-0000000a", "\uff120261101T000000Z-full-0000000a"],
+)
+def test_a_folder_with_an_impossible_date_stops_nothing(local: Vault, take, backup_id: str) -> None:
+    backup = take(local, "acme", IDS[0])
+    named = backup.manifest.model_copy(update={"backup_id": backup_id})
+    local.store.put(f"xray/acme/{backup_id}/manifest.json", named.to_json())
+    local.store.put(f"xray/other/{backup_id}/manifest.json", b"{}")
+
+    assert ids(local.backups()) == [IDS[0]]
+    assert [path.backup_id for path in local.locate(IDS[0][:8])] == [IDS[0]]
+
+
 def test_a_backup_dated_in_the_future_is_reported_and_never_the_latest(vault: Vault, take) -> None:
     take(vault, "acme", IDS[0])
     soon = datetime.now(UTC) + timedelta(days=2)

@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_xbackup.vault import Vault
 from airflow_provider_xbackup.vault.chain import find_base, newest_reliable_full
-from airflow_provider_xbackup.vault.checks import Check, write_check
+from airflow_provider_xbackup.vault.checks import Check
 from airflow_provider_xbackup.vault.manifest import Scope
 
 OLDER, NEWER = "20261121T014500Z-full-1a2b3c4d", "20261122T014500Z-full-1a2b3c4d"
@@ -85,7 +85,7 @@ def test_a_base_is_the_newest_reliable_full_while_it_is_young(
 
 
 def base_of(vault: Vault, **arguments: Any) -> str | None:
-    defaults = {"store": vault.store, "now": datetime(2026, 11, 23, tzinfo=UTC), "full_every": timedelta(days=7)}
+    defaults = {"now": datetime(2026, 11, 23, tzinfo=UTC), "full_every": timedelta(days=7)}
     base = find_base(vault.backups(), Scope(), **defaults | arguments)
     return None if base is None else base.backup_id
 
@@ -104,7 +104,8 @@ def check(at: Vault, backup: Any, *codes: str, minute: int = 0, **fields: Any) -
         "bytes": 1,
         "producer": {"package_version": "1"},
     }
-    write_check(at.store, backup.path, Check.model_validate(record | fields))
+    path = backup.path.check(record["at"], f"{minute:08x}")
+    at.store.create(path, Check.model_validate(record | fields).to_json())
 
 
 def test_a_full_with_a_missing_file_is_no_base(local: Vault, take, older) -> None:

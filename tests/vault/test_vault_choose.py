@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
 from airflow_provider_xbackup.vault import Vault
-from airflow_provider_xbackup.vault.checks import Check, write_check
+from airflow_provider_xbackup.vault.checks import Check, append_check
 from airflow_provider_xbackup.vault.choose import Selector, choose, restore_set
 from airflow_provider_xbackup.vault.errors import NoSuchBackupError
 from airflow_provider_xbackup.vault.layout import parse_backup_id
@@ -31,7 +31,7 @@ def on(local: Vault, take) -> Any:
         if verified:
             check = {"at": backup.instant, "vault": str(local.url), "level": "digest", "reached": "digest"}
             rest = {"passed": True, "objects": 1, "bytes": 9, "producer": {"package_version": "1"}}
-            write_check(local.store, backup.path, Check.model_validate(check | rest))
+            append_check(local.store, backup.path, Check.model_validate(check | rest))
         return backup
 
     return on
@@ -64,6 +64,21 @@ def test_latest_verified_passes_over_what_is_not_verified(local: Vault, on) -> N
     assert chosen(local, "latest-verified") == day(2)
 
 
+@pytest.mark.parametrize("how", ["whole", "damaged", "gone", "unreadable"])
+def test_the_latest_verified_is_no_partial_whose_full_cannot_be_relied_on(local: Vault, on, how: str) -> None:
+    on(1, verified=True)
+    base = on(2)
+    on(3, "partial", verified=True, base=day(2))
+    if how == "damaged":
+        local.store.delete(base.path.file(base.manifest.artifacts[0].name))
+    elif how == "gone":
+        local.store.delete(base.path.manifest)
+    elif how == "unreadable":
+        local.store.put(base.path.manifest, b"{")
+
+    assert chosen(local, "latest-verified") == (day(3, "partial") if how == "whole" else day(1))
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -82,16 +97,40 @@ def test_as_of_is_the_newest_asked_for_at_the_instant_or_before(
     assert chosen(local, text) == expected
 
 
-@pytest.mark.parametrize("text", ["latest", "latest-verified", "as-of 2026-10-01T00:00Z", day(9), "20261109"])
-def test_where_there_is_none_it_says_so(local: Vault, on, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("latest", "holds no backup of xray/acme. 'xbackup list' shows"),
+        ("latest-verified", "holds no verified backup of xray/acme. 'xbackup list' shows"),
+        (
+            "as-of 2026-10-01T00:00Z",
+            "holds no backup of xray/acme that was asked for at 2026-10-01T00:00:00Z or before. 'xbackup list'",
+        ),
+        (day(9), f"There is no backup {day(9)} in"),
+        ("20261109", "There is no backup 20261109 in"),
+    ],
+)
+def test_where_there_is_none_it_says_so(local: Vault, on, text: str, said: str) -> None:
     local.store.put(on(1).path.tombstone, b"{}")
-    with pytest.raises(NoSuchBackupError, match="xbackup list"):
+    with pytest.raises(NoSuchBackupError) as caught:
         chosen(local, text)
+    assert said in str(caught.value)
+    assert "xbackup list" in str(caught.value)
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "newest", "as-of", "as-of yesterday", "as-of 2026-11-01T00:00", "2026", "latest best", None],
+    [
+        "",
+        "newest",
+        "as-of",
+        "as-of yesterday",
+        "as-of 2026-11-01T00:00",
+        "as-of 0001-01-01T00:00+01:00",
+        "2026",
+        "latest best",
+        None,
+    ],
 )
 def test_other_words_are_refused(text: Any) -> None:
     with pytest.raises(InvalidArgumentError):

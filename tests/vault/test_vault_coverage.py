@@ -46,6 +46,11 @@ def backup(
     return Backup(VaultUrl.parse("file:///v"), path, Manifest.model_validate(values), **listed)
 
 
+def beside(*names: str) -> frozenset[str]:
+    """What a listing shows of a backup that is whole."""
+    return frozenset({"bot.0000000a.json", *names})
+
+
 def bot(name: str = "welcome", key: str | None = ONE) -> AccountBot:
     return AccountBot(name, key)
 
@@ -64,9 +69,9 @@ def uncovered(bots: list[AccountBot], *backups: Backup) -> list[tuple[str, str]]
         pytest.param(bot(), backup("welcome"), id="the account's name, where the backup tells nothing"),
         pytest.param(bot(), backup("welcome", name="other"), id="the account's name beside another in the backup"),
         pytest.param(bot(key=None), backup(name="welcome", key=ONE), id="the name, where the list has no key"),
-        pytest.param(bot(), backup(key=ONE, names=frozenset({"hold.json"})), id="a held backup"),
+        pytest.param(bot(), backup(key=ONE, names=beside("hold.json")), id="a held backup"),
         pytest.param(
-            bot(), backup(key=ONE, state="suspect", names=frozenset({"accepted.json"})), id="an accepted suspect"
+            bot(), backup(key=ONE, state="suspect", names=beside("accepted.json")), id="an accepted suspect"
         ),
     ],
 )
@@ -81,7 +86,8 @@ def test_a_bot_is_covered_by(it: AccountBot, of: Backup):
         pytest.param(backup("welcome", name="welcome", key=OTHER), id="the same name and another key"),
         pytest.param(backup(key=ONE, state="suspect"), id="a suspect"),
         pytest.param(backup(key=ONE, state="incomplete"), id="an incomplete one"),
-        pytest.param(backup(key=ONE, names=frozenset({"tombstone.json"})), id="an expired one"),
+        pytest.param(backup(key=ONE, names=beside("tombstone.json")), id="an expired one"),
+        pytest.param(backup(key=ONE, names=frozenset()), id="one whose file is gone"),
         pytest.param(backup(key=ONE, in_future=True), id="one of the future"),
         pytest.param(backup("welcome", service="xray"), id="one of another service"),
     ],

@@ -234,6 +234,7 @@ def test_a_backup_committed_after_a_listing_keeps_its_files(vault: Vault, commit
     def listed(prefix: str = "") -> Iterator[Any]:
         yield from list(real(prefix))
         if prefix == listing:
+            vault.store.list = real  # type: ignore[method-assign]
             commit(draft)
 
     vault.store.list = listed  # type: ignore[method-assign]

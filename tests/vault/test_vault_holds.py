@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from interposed_store import interposed, once
+from interposed_store import WRITES, Counter, Killed, interposed, once
 
+from airflow_provider_xbackup.cli.main import main
 from airflow_provider_xbackup.errors import InvalidArgumentError
 from airflow_provider_xbackup.vault import Backup, RetentionPolicy, Vault
 from airflow_provider_xbackup.vault.errors import BackupStateError, NoSuchBackupError, RecordError
 from airflow_provider_xbackup.vault.expire import apply_retention
 from airflow_provider_xbackup.vault.holds import hold, is_held, read_hold, release
 from airflow_provider_xbackup.vault.records import Hold, Tombstone
-from airflow_provider_xbackup.vault.undelete import locate_removed, undelete, undelete_versions
+from airflow_provider_xbackup.vault.undelete import find_removed, list_removed, undelete, undelete_versions
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 WEEK = timedelta(days=7)
@@ -81,6 +83,16 @@ def test_holding_a_partial_brings_its_base_back_as_well(vault: Vault, take: Any,
     assert (state(vault, partial), state(vault, backup)) == ("held", "ok")
 
 
+def test_holding_a_partial_whose_manifest_is_damaged_brings_back_the_base_that_it_names(
+    vault: Vault, take: Any, backup: Backup
+) -> None:
+    partial = take(vault, backup_id="20261124T000000Z-partial-00000001", base=backup.backup_id)
+    vault.store.put(partial.path.manifest, vault.store.read(partial.path.manifest)[:-3])
+    expire(vault, backup)
+
+    assert hold(vault, partial.path, **WORDS).revived == (backup.path,)
+
+
 def test_holding_a_partial_tells_when_its_base_is_gone(vault: Vault, take: Any) -> None:
     base = "20261101T000000Z-full-00000001"
     partial = take(vault, backup_id="20261124T000000Z-partial-00000001", base=base)
@@ -115,6 +127,23 @@ def test_a_manifest_that_goes_while_the_tombstone_is_taken_away_is_noticed(vault
     with pytest.raises(NoSuchBackupError):
         hold(beside, backup.path, **WORDS)
     assert not vault.store.exists(backup.path.hold)
+
+
+def test_wherever_a_hold_dies_the_tombstone_is_there_until_the_hold_is(vault: Vault, backup: Backup) -> None:
+    expire(vault, backup)
+    whole = Counter(names=WRITES)
+    hold(interposed(vault, whole), backup.path, **WORDS)
+    assert whole.number == 2
+
+    for number in range(1, whole.number + 1):
+        release(vault, backup.path)
+        vault.store.put(backup.path.tombstone, Tombstone(at=NOW, why="a test").to_json())
+        with pytest.raises(Killed):
+            hold(interposed(vault, Counter(number, "before", WRITES)), backup.path, **WORDS)
+
+        assert vault.store.exists(backup.path.tombstone)
+        assert hold(vault, backup.path, **WORDS).revived == (backup.path,)
+        assert state(vault, backup) == "held"
 
 
 @pytest.mark.parametrize(
@@ -152,6 +181,11 @@ def test_a_hold_that_is_over_is_replaced(vault: Vault, backup: Backup) -> None:
         pytest.param({"why": "x" * 2001}, "Say why", id="a novel"),
         pytest.param({"until": NOW}, "ends in the future", id="an end that is past"),
         pytest.param({"until": datetime(2027, 1, 1)}, "time zone", id="an end without a zone"),  # noqa: DTZ001
+        pytest.param(
+            {"until": datetime.max.replace(tzinfo=timezone(-timedelta(hours=1)))},
+            "ends in the future",
+            id="an end behind the calendar's",
+        ),
     ],
 )
 @pytest.mark.parametrize("call", [hold, undelete, undelete_versions])
@@ -233,7 +267,7 @@ def removed(versioned: Vault, take: Any) -> Backup:
 
 
 def test_a_removed_backup_comes_back_from_the_versions(versioned: Vault, removed: Backup) -> None:
-    assert locate_removed(versioned, removed.backup_id) == (removed.path,)
+    assert find_removed(versioned, removed.backup_id) == removed.path
 
     done = undelete_versions(versioned, removed.path, **WORDS)
 
@@ -241,7 +275,86 @@ def test_a_removed_backup_comes_back_from_the_versions(versioned: Vault, removed
     assert state(versioned, removed) == "held"
     artifact = removed.manifest.artifacts[0]
     assert versioned.store.read(removed.path.file(artifact.name)) == b"something"
-    assert locate_removed(versioned, removed.backup_id) == ()
+    with pytest.raises(NoSuchBackupError, match="No removed backup"):
+        find_removed(versioned, removed.backup_id)
+
+
+@pytest.mark.parametrize("start", ["20261101", "20261101T000000Z-full-0000000"])
+def test_a_removed_backup_is_found_by_the_start_of_its_id(versioned: Vault, removed: Backup, start: str) -> None:
+    assert find_removed(versioned, start) == removed.path
+    assert find_removed(versioned, start, "xray", "acme") == removed.path
+    with pytest.raises(NoSuchBackupError, match="--versions"):
+        find_removed(versioned, start, "xenioo")
+
+
+def remove(vault: Vault, backup: Backup) -> None:
+    vault.store.delete(backup.path.manifest)
+    for artifact in backup.manifest.artifacts:
+        vault.store.delete(backup.path.file(artifact.name))
+
+
+def test_a_start_that_several_removed_ones_have_is_refused(versioned: Vault, removed: Backup, take: Any) -> None:
+    remove(versioned, take(versioned, backup_id="20261101T120000Z-full-00000002"))
+    with pytest.raises(InvalidArgumentError, match=r"Several backups begin with 20261101: .*Write more"):
+        find_removed(versioned, "20261101")
+    remove(versioned, take(versioned, account="other", backup_id=removed.backup_id))
+    with pytest.raises(InvalidArgumentError, match=r"Several accounts have a backup .*: xray/acme, xray/other"):
+        find_removed(versioned, removed.backup_id)
+
+
+def test_what_was_removed_and_can_come_back_is_listed(
+    versioned: Vault, removed: Backup, take: Any, s3: Any
+) -> None:
+    also = take(versioned, backup_id="20261101T120000Z-full-00000002")
+    other = take(versioned, account="other")
+    for backup in (also, other):
+        remove(versioned, backup)
+    gone = take(versioned, backup_id="20261101T130000Z-full-00000003")
+    remove(versioned, gone)
+    artifact = f"some prefix/ü/{gone.path.file(gone.manifest.artifacts[0].name)}"
+    for version in s3.client.list_object_versions(Bucket=s3.bucket, Prefix=artifact)["Versions"]:
+        s3.client.delete_object(Bucket=s3.bucket, Key=artifact, VersionId=version["VersionId"])
+
+    listed = list(list_removed(versioned))
+
+    assert [each.path for each in listed] == [also.path, removed.path, other.path]
+    assert [each.path for each in list_removed(versioned, account="other")] == [other.path]
+    assert list(list_removed(versioned, "xenioo")) == []
+    assert listed[0].stored_size == also.manifest.stored_size
+    assert abs(listed[0].at - datetime.now(UTC)) < timedelta(minutes=5)
+    undelete_versions(versioned, removed.path, **WORDS)
+    assert removed.path not in {each.path for each in list_removed(versioned)}
+
+
+def test_a_half_removed_one_is_listed_as_long_as_every_file_can_be_had(versioned: Vault, take: Any) -> None:
+    backup = take(versioned, backup_id="20261101T120000Z-full-00000002")
+    versioned.store.delete(backup.path.manifest)
+
+    assert [each.path for each in list_removed(versioned)] == [backup.path]
+    undelete_versions(versioned, backup.path, **WORDS)
+    assert state(versioned, backup) == "held"
+
+
+def test_the_command_lists_what_can_come_back_and_brings_it_back(
+    versioned: Vault, removed: Backup, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = str(versioned.url)
+    assert main(["undelete", url, "--versions"]) == 0
+    told = capsys.readouterr().out
+    assert removed.backup_id in told
+    assert f"1 removed backup can come back in {url}" in told
+    assert main(["undelete", url, "--versions", "--json"]) == 0
+    (listed,) = json.loads(capsys.readouterr().out)
+    assert list(listed) == ["service", "account", "backup_id", "removed_at", "stored_size"]
+
+    assert main(["undelete", url, "20261101"]) == 1
+    assert "'xbackup undelete VAULT --versions' lists what was removed" in capsys.readouterr().err
+    assert main(["undelete", url]) == 2
+    assert "Say which backup" in capsys.readouterr().err
+    assert main(["undelete", url, "20261101", "--versions"]) == 0
+    assert "is held until" in capsys.readouterr().out
+    assert main(["undelete", url, "--versions"]) == 0
+    assert f"No removed backup can come back in {url}" in capsys.readouterr().out
 
 
 def test_no_reader_sees_it_before_all_of_it_is_back(versioned: Vault, removed: Backup) -> None:

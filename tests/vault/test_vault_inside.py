@@ -251,6 +251,84 @@ def test_attachments_get_the_names_of_their_users_made_safe(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "vault"]
 
 
+@pytest.mark.parametrize(
+    ("tests", "entries", "expected"),
+    [
+        pytest.param(
+            [a_test("1", the("a", "shot.png"))],
+            {"a/shot.png": b"REAL", "a/thumbnail.png": b"thumb"},
+            {"1/shot.png": b"REAL"},
+            id="a second one after it",
+        ),
+        pytest.param(
+            [a_test("1", the("a", "shot.png"))],
+            {"a/thumbnail.png": b"thumb", "a/shot.png": b"REAL"},
+            {"1/shot.png": b"REAL"},
+            id="a second one before it",
+        ),
+        pytest.param(
+            [a_test("1", "a")],
+            {
+                "a/thumbnail.png": b"thumb",
+                "a/shot.png": b"REAL",
+                "metadata_1.json": {"attachment_metadata": {"a": {"filename": "shot.png"}}},
+            },
+            {"1/shot.png": b"REAL"},
+            id="a name that the list tells",
+        ),
+        pytest.param(
+            [a_test("1", the("a", "x.png"), the("b", "a.png"))],
+            {"b/a.png": b"B", "a/x.png": b"A"},
+            {"1/x.png": b"A", "1/a.png": b"B"},
+            id="a file called like another attachment",
+        ),
+    ],
+)
+def test_of_several_files_for_one_attachment_the_one_of_its_name_is_written(
+    local: Vault, tmp_path: Path, tests: Any, entries: Any, expected: dict[str, bytes]
+) -> None:
+    inside = Inside(local, take(local, data_of(*tests), entries))
+
+    assert attachments_of(inside, tmp_path / "out") == expected
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        pytest.param({"a/one.png": b"1", "a/two.png": b"2"}, id="none has its name"),
+        pytest.param({"a/shot.png": b"1", "shot.png/a": b"2", "a.shot/a/shot.png": b"3"}, id="two have its name"),
+    ],
+)
+def test_of_several_files_for_one_attachment_none_is_written_where_nobody_can_tell(
+    local: Vault, tmp_path: Path, capsys: pytest.CaptureFixture[str], entries: dict[str, bytes]
+) -> None:
+    tests = [a_test("1", the("a", "shot.png")), a_test("2", the("b", "y.png"))]
+    take(local, data_of(*tests), {**entries, "b": b"B"})
+
+    args = ["explore", str(local.url), FULL, "--attachments", str(tmp_path / "out"), "--json"]
+    assert main(args) == 1
+    out, err = capsys.readouterr()
+    assert {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*.png")} == {"out/2/y.png"}
+    told = json.loads(out)
+    assert [(each["id"], set(each["entries"])) for each in told["ambiguous"]] == [("a", set(entries))]
+    assert told["attachments"] == [str(tmp_path / "out/2/y.png")]
+    assert "Several files of the backup are the attachment a: " in err
+
+
+def test_an_export_as_json_is_one_object(local: Vault, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    take(local, data_of(a_test("1", the("a", "x.png"), the("z"))), {"a": b"A"})
+    target = tmp_path / "tests.json"
+
+    args = ["explore", str(local.url), FULL, "--export", str(target), "--attachments", str(tmp_path / "out")]
+    assert main([*args, "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert list(told) == ["files", "tests", "left_out", "attachments", "missing", "ambiguous"]
+    assert told["files"] == [{"path": str(target), "tests": 1}]
+    assert (told["tests"], told["missing"], told["ambiguous"]) == (1, ["z"], [])
+    assert told["attachments"] == [str(tmp_path / "out/1/x.png")]
+    assert all(each.keys() == {"what", "tests"} for each in told["left_out"])
+
+
 def test_the_attachment_of_a_partial_counts(local: Vault, tmp_path: Path) -> None:
     take(local, data_of(a_test("1", "a"), a_test("2", "b")), {"a": b"old", "b": b"B"})
     partial = take(
@@ -305,3 +383,83 @@ def test_backups_of_two_vaults_are_compared(
     assert main(["diff", str(local.url), FULL, FULL, "--vault-b", str(other.url), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["changes"] == [{"what": "added", "kind": "tests", "project": "10042", "id": "2"}]
+
+
+# -- lists of tests --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("given", ["a file", "the standard input", "a file and --test"])
+def test_as_many_tests_as_a_list_names_are_exported(
+    local: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    ids = [f"{number:020}" for number in range(8000)]
+    take(local, data_of(*map(a_test, ids)))
+    wanted = ids[:-100]
+    words = "\ufeff" * (given != "the standard input") + "\r\n".join([*wanted[:-1], ""])
+    assert len(words) > 128 * 1024
+    (tmp_path / "list").write_text(words)
+    monkeypatch.setattr("sys.stdin", io.StringIO(words))
+    name = "-" if given == "the standard input" else str(tmp_path / "list")
+    chosen = ["--tests-from", name, *(["--test", wanted[-1]] if "and" in given else [])]
+
+    assert main(["explore", str(local.url), FULL, *chosen, "--export", str(tmp_path / "tests.json")]) == 0
+
+    exported = [test for file in tmp_path.glob("tests*.json") for test in json.loads(file.read_text())]
+    assert len(exported) == len(wanted) - ("and" not in given)
+    assert len(list(tmp_path.glob("tests*.json"))) == 8
+
+
+@pytest.mark.parametrize("words", ["", "\n \n"])
+def test_a_list_that_names_no_test_exports_none_and_says_so(
+    local: Vault, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: str
+) -> None:
+    take(local, data_of(a_test("1")))
+    (tmp_path / "list").write_text(words)
+    chosen = ["--tests-from", str(tmp_path / "list")]
+
+    assert main(["explore", str(local.url), FULL, *chosen, "--export", str(tmp_path / "tests.json")]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "--tests-from names no test." in err
+    assert not (tmp_path / "tests.json").exists()
+    assert main(["explore", str(local.url), FULL, *chosen, "--json"]) == 1
+    assert capsys.readouterr().out == ""
+
+
+def test_what_a_list_names_and_is_not_there_is_told(
+    local: Vault, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    take(local, data_of(a_test("1")))
+    (tmp_path / "list").write_text("1\n2\n")
+
+    assert main(["explore", str(local.url), FULL, "--tests-from", str(tmp_path / "list"), "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out)["id"] == "1"
+    assert "There is no test 2 in it." in err
+
+
+@pytest.mark.parametrize(
+    ("content", "word"), [(None, "No such file"), (b"\xff\xfe1", "no UTF-8")], ids=["no file", "no text"]
+)
+def test_a_list_that_cannot_be_read_is_wrong_use(
+    local: Vault, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, word: str
+) -> None:
+    if content is not None:
+        (tmp_path / "list").write_bytes(content)
+    assert main(["explore", str(local.url), FULL, "--tests-from", str(tmp_path / "list")]) == 2
+    assert word in capsys.readouterr().err
+
+
+# -- which backup ----------------------------------------------------------------------------------------------
+
+
+def test_only_backups_of_xray_are_meant_by_latest(local: Vault, capsys: pytest.CaptureFixture[str]) -> None:
+    take(local, data_of(a_test("1")))
+    draft = local.draft("xenioo", "welcome", "20261103T000000Z-full-00000003")
+    draft.add("bot", [b"{}"], media_type="application/json")
+    bot = draft.commit(requested_at=datetime(2026, 11, 3, tzinfo=UTC), producer={"package_version": "1"})
+
+    assert main(["explore", str(local.url), "latest", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["kind"] == "tests"
+    assert main(["explore", str(local.url), bot.backup_id]) == 2
+    assert "only those of xray hold tests" in capsys.readouterr().err

@@ -104,7 +104,8 @@ def test_a_backup_id_names_its_instant_in_utc() -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "latest", "20261123T014500Z-full-1A2B3C4D", "20261323T014500Z-full-1a2b3c4d",
-     "20261123T014500Z-full-1a2b3c4d\n",
+     "20261123T014500Z-full-1a2b3c4d\n", "\uff120261123T014500Z-full-1a2b3c4d", "20261399T250000Z-full-1a2b3c4d",
+     "00001123T014500Z-full-1a2b3c4d",
      "20261123T014500Z-other-1a2b3c4d", "../20261123T014500Z-full-1a2b3c4d", "20261123T014500Z-full-1a2b3c4d5"],
 )  # fmt: skip
 def test_other_text_is_no_backup_id(text: str) -> None:
@@ -155,7 +156,9 @@ def test_the_objects_of_a_backup_have_their_places() -> None:
 
 @pytest.mark.parametrize(
     "path", ["readme.txt", "xray/acme/manifest.json", "other/acme/20261123T014500Z-full-1a2b3c4d/manifest.json",
-             "xray/acme/notes/manifest.json", "xray/ acme/20261123T014500Z-full-1a2b3c4d/manifest.json"],
+             "xray/acme/notes/manifest.json", "xray/ acme/20261123T014500Z-full-1a2b3c4d/manifest.json",
+             "xray/acme/20261399T250000Z-full-1a2b3c4d/manifest.json",
+             "xray/acme/\uff120261123T014500Z-full-1a2b3c4d/manifest.json"],
 )  # fmt: skip
 def test_foreign_objects_belong_to_no_backup(path: str) -> None:
     assert BackupPath.of(path) is None

@@ -64,7 +64,7 @@ def test_the_file_has_exactly_the_fields_of_the_format() -> None:
     assert written["schema"] == "xbackup/manifest/v1"
     assert list(written) == [
         "schema", "service", "account", "backup_id", "kind", "modified_since", "base", "scope", "requested_at",
-        "completed_at", "condition", "remote", "artifacts", "entities", "producer",
+        "completed_at", "condition", "remote", "artifacts", "entities", "projects", "producer",
     ]  # fmt: skip
 
 
@@ -94,6 +94,7 @@ def test_unknown_fields_and_minor_versions_are_read_over() -> None:
         pytest.param({"schema": None}, "not one of xbackup", id="no schema"),
         pytest.param({"account": None}, "account", id="a field of another type"),
         pytest.param({"requested_at": "2026-11-23T01:45:00"}, "requested_at", id="no time zone"),
+        pytest.param({"requested_at": "0001-01-01T00:00:00+01:00"}, "calendar", id="before the calendar"),
         pytest.param({"artifacts": []}, "artifacts", id="no artifacts"),
     ],
 )

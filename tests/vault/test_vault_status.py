@@ -10,6 +10,7 @@ import pytest
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
 from airflow_provider_xbackup.vault.catalog import Backup
+from airflow_provider_xbackup.vault.checks import CheckFinding, Evidence
 from airflow_provider_xbackup.vault.layout import BackupPath
 from airflow_provider_xbackup.vault.manifest import Manifest
 from airflow_provider_xbackup.vault.status import AccountName, AccountStatus, Promise, judge, survey
@@ -56,11 +57,20 @@ def backup(
     return Backup(VaultUrl.parse("file:///v"), path, manifest, **listed)
 
 
-def look(
-    *backups: Backup, verified: Iterable[Backup] = (), expect: Iterable[AccountName] = ()
-) -> list[AccountStatus]:
-    newest_first = sorted(backups, key=lambda one: one.backup_id, reverse=True)
-    return survey(newest_first, lambda one: one in tuple(verified), tuple(expect))
+def beside(*names: str) -> frozenset[str]:
+    """What a listing shows of a backup that is whole."""
+    return frozenset({"backup.0000000a.zip", *names})
+
+
+def failed(code: str) -> Evidence:
+    return Evidence((CheckFinding(code=code, text="A check says so."),))
+
+
+VERIFIED = Evidence(proven=True)
+
+
+def look(*backups: Backup, expect: Iterable[AccountName] = ()) -> list[AccountStatus]:
+    return survey(sorted(backups, key=lambda one: one.backup_id, reverse=True), tuple(expect))
 
 
 def codes(found: list[AccountStatus], promise: dict[str, Any]) -> list[str]:
@@ -87,11 +97,28 @@ FULL = backup(3)
             [backup(1, "partial"), FULL], backup(1, "partial"), id="a partial from an instant of its own"
         ),
         pytest.param([backup(1, state="suspect"), backup(2)], backup(2), id="no suspect"),
-        pytest.param(
-            [backup(1, state="suspect", names=frozenset({"accepted.json"}))], backup(1), id="an accepted one"
-        ),
+        pytest.param([backup(1, state="suspect", names=beside("accepted.json"))], backup(1), id="an accepted one"),
         pytest.param([backup(1, state="incomplete"), backup(2)], backup(2), id="no incomplete one"),
-        pytest.param([backup(1, names=frozenset({"tombstone.json"})), backup(2)], backup(2), id="no expired one"),
+        pytest.param([backup(1, names=beside("tombstone.json")), backup(2)], backup(2), id="no expired one"),
+        pytest.param([backup(1, names=frozenset()), backup(2)], backup(2), id="none whose file is gone"),
+        pytest.param(
+            [backup(1, evidence=failed("stored-digest")), backup(2)], backup(2), id="none that a check has refuted"
+        ),
+        pytest.param(
+            [backup(1, evidence=failed("drop")), backup(2)],
+            backup(2),
+            id="none that a check has found to be suspect",
+        ),
+        pytest.param(
+            [backup(1, evidence=failed("drop"), names=beside("accepted.json")), backup(2)],
+            backup(1),
+            id="one that was accepted against a check",
+        ),
+        pytest.param(
+            [backup(1, "partial", base=FULL.backup_id), backup(3, names=frozenset()), backup(4)],
+            backup(4),
+            id="no partial whose full is damaged",
+        ),
         pytest.param([backup(-2, in_future=True), backup(2)], backup(2), id="none of the future"),
     ],
 )
@@ -102,25 +129,15 @@ def test_the_newest_backup_is_one_that_can_be_gone_back_to(backups: list[Backup]
 
 
 def test_the_newest_verified_backup_is_told_apart():
-    new, checked, old = backup(1), backup(2), backup(3)
+    new, checked, old = backup(1), backup(2, evidence=VERIFIED), backup(3, evidence=VERIFIED)
 
-    (account,) = look(new, checked, old, verified=[checked, old])
+    (account,) = look(new, checked, old)
 
     assert (account.newest, account.verified, account.oldest) == (new, checked, old)
 
 
-def test_nothing_older_than_the_newest_verified_one_is_looked_at():
-    asked = []
-
-    survey([backup(1), backup(2), backup(3)], lambda one: asked.append(one) or one == backup(2))
-
-    assert asked == [backup(1), backup(2)]
-
-
 def test_accounts_are_summed_up_each_for_itself_and_expired_backups_left_out():
-    accounts = look(
-        backup(1), backup(2), backup(1, account="beta"), backup(5, names=frozenset({"tombstone.json"}))
-    )
+    accounts = look(backup(1), backup(2), backup(1, account="beta"), backup(5, names=beside("tombstone.json")))
 
     assert [(str(one.name), one.number, one.stored_size) for one in accounts] == [
         ("xray/acme", 2, 20),
@@ -142,6 +159,20 @@ def test_accounts_are_summed_up_each_for_itself_and_expired_backups_left_out():
             [backup(0.1, state="incomplete"), backup(0.5)], {"rpo": DAY}, ["incomplete"], id="incomplete"
         ),
         pytest.param([backup(0.1, state="incomplete")], {"rpo": DAY}, ["late", "incomplete"], id="nothing whole"),
+        pytest.param([backup(0.1, names=frozenset()), backup(0.5)], {"rpo": DAY}, ["damaged"], id="damaged"),
+        pytest.param(
+            [backup(0.1, names=frozenset())], {"rpo": DAY}, ["late", "damaged"], id="damaged, and nothing else"
+        ),
+        pytest.param(
+            [backup(0.1, "partial", base=FULL.backup_id), backup(3, evidence=failed("damaged-zip"))],
+            {},
+            ["damaged"],
+            id="a full that is damaged below a partial that is whole",
+        ),
+        pytest.param(
+            [backup(0.1, "partial", base="gone"), FULL], {}, ["damaged"], id="a full that is gone below a partial"
+        ),
+        pytest.param([backup(0.1), backup(0.5, names=frozenset())], {"rpo": DAY}, [], id="damaged, and replaced"),
         pytest.param([backup(0.5)], {"verified_rpo": DAY}, ["unverified"], id="never verified"),
         pytest.param([backup(0.5)], {"accounts": [ACME]}, [], id="expected and there"),
         pytest.param([], {"accounts": [ACME]}, ["absent"], id="expected and absent"),
@@ -159,6 +190,29 @@ def test_a_finding_says_how_late_it_is():
     assert finding.text == (
         "xray/acme: the last whole backup 20261121T120000Z-full-0000000a is 48 h old; one every 24 h is promised."
     )
+
+
+def test_a_finding_says_what_is_damaged():
+    (finding,) = judge(look(backup(0.1, evidence=failed("stored-digest"))), Promise(), NOW)
+
+    assert (finding.code, finding.path) == ("damaged", "xray/acme")
+    assert finding.text.endswith("is damaged. A check says so.")
+
+
+@pytest.mark.parametrize(
+    ("base", "says"),
+    [
+        pytest.param([backup(3, names=frozenset())], f"its full {FULL.backup_id} is damaged.", id="damaged"),
+        pytest.param([], f"its full {FULL.backup_id} is gone or has expired.", id="gone"),
+    ],
+)
+def test_a_finding_says_why_a_partial_cannot_be_gone_back_to(base: list[Backup], says: str):
+    partial = backup(0.1, "partial", base=FULL.backup_id)
+
+    (finding,) = judge(look(partial, *base), Promise(), NOW)
+
+    assert (finding.code, finding.path) == ("damaged", "xray/acme")
+    assert finding.text.endswith(f"the newest backup {partial.backup_id} holds changes only: {says}")
 
 
 @pytest.mark.parametrize("text", ["acme", "zray/acme", "xray/", "xray/a/b"])

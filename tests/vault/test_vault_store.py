@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from obstore.exceptions import GenericError
 
 from airflow_provider_xbackup.errors import BackupError
 from airflow_provider_xbackup.vault import Vault
@@ -19,12 +21,15 @@ from airflow_provider_xbackup.vault.errors import (
     ObjectExistsError,
     ObjectMissingError,
     StoreUnavailableError,
+    UnreadableObjectError,
     UnwritableFolderError,
     VaultAccessError,
     VaultError,
 )
 from airflow_provider_xbackup.vault.local import LocalStore
 from airflow_provider_xbackup.vault.store import MAX_PARTS, PART_SIZE, part_size
+from airflow_provider_xbackup.vault.translate import translate
+from airflow_provider_xbackup.vault.url import VaultUrl
 
 MIB = 1024 * 1024
 
@@ -142,6 +147,56 @@ def test_an_object_too_large_to_be_a_record_is_not_read(vault: Vault) -> None:
         vault.store.read("manifest.json", limit=1000)
 
 
+def test_an_archived_object_is_unreadable_and_says_what_to_do(s3) -> None:
+    vault = Vault.open(s3.url)
+    s3.client.put_object(Bucket=s3.bucket, Key="some prefix/ü/a/cold", Body=b"x", StorageClass="GLACIER")
+    vault.store.put("a/warm", b"x")
+
+    with pytest.raises(UnreadableObjectError, match=r"archive.*Have the store restore it"):
+        vault.store.read("a/cold")
+    assert vault.store.read("a/warm") == b"x"
+
+
+@pytest.mark.parametrize(
+    ("url", "action", "error", "kind"),
+    [
+        pytest.param(
+            "file:///v", "read", "failed: Input/output error (os error 5)", UnreadableObjectError, id="EIO"
+        ),
+        pytest.param("file:///v", "look at", OSError(errno.EUCLEAN, "x"), UnreadableObjectError, id="checksum"),
+        pytest.param(
+            "file:///v", "list", "failed: Input/output error (os error 5)", VaultError, id="EIO of a folder"
+        ),
+        pytest.param(
+            "file:///v", "write", "failed: Input/output error (os error 5)", VaultError, id="EIO of a write"
+        ),
+        pytest.param("file:///v", "read", OSError(errno.EMFILE, "x"), VaultError, id="too many open files"),
+        pytest.param("file:///v", "read", OSError(errno.EACCES, "x"), VaultAccessError, id="no permission"),
+        pytest.param(
+            "s3://b", "read", "status: 400 <Code>KMS.DisabledException</Code>", VaultError, id="the bucket's key"
+        ),
+        pytest.param(
+            "s3://b",
+            "read",
+            "status: 400 <Code>InvalidRequest</Code>",
+            UnreadableObjectError,
+            id="a key of its own",
+        ),
+        pytest.param("s3://b", "look at", "status: 400", VaultError, id="a HEAD, which says nothing"),
+        pytest.param(
+            "s3://b", "read", "status: 400 <Code>ExpiredToken</Code>", VaultAccessError, id="credentials"
+        ),
+        pytest.param("s3://b", "read", "status: 503 <Code>SlowDown</Code>", StoreUnavailableError, id="busy"),
+    ],
+)
+def test_what_concerns_one_object_is_told_from_what_concerns_the_store(
+    url: str, action: str, error: str | Exception, kind: type[VaultError]
+) -> None:
+    raised = GenericError(error) if isinstance(error, str) else error
+
+    assert type(translate(raised, VaultUrl.parse(url), action, "x")) is kind
+
+
 def test_parts_grow_with_the_expected_size() -> None:
     assert part_size(None) == part_size(0) == part_size(80 * 1024**3) == PART_SIZE
     for size in (100 * 1024**3, 1024**4, 5 * 1024**4):
@@ -229,7 +284,7 @@ def test_a_folder_that_cannot_be_written_is_refused_at_every_write(open_tmp: Pat
 def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(UnwritableFolderError):
+        with pytest.raises(UnwritableFolderError, match=r"a file lies where a folder is needed.*Move it away"):
             Vault.open(path).prepare()
 
 
@@ -242,15 +297,21 @@ def test_an_unreadable_object_is_no_missing_object(open_tmp: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "call", ["store.put_stream('x', [b'y' * 999_999] * 30)", "store.create('x', b'y' * 9_999_999)"]
+    ("call", "room"),
+    [
+        pytest.param("store.put_stream('x', [b'y' * 999_999] * 30)", 2_000_000, id="a stream"),
+        pytest.param("store.create('x', b'y' * 9_999_999)", 2_000_000, id="a small object"),
+        pytest.param("store.prepare()", 0, id="before anything costly, none"),
+        pytest.param("store.prepare()", 30_000, id="before anything costly, little"),
+    ],
 )
-def test_a_full_disk_is_called_full_and_nothing_stays(tmp_path: Path, call: str) -> None:
+def test_a_full_disk_is_called_full_and_nothing_stays(tmp_path: Path, call: str, room: int) -> None:
     script = f"""
         import resource
         from airflow_provider_xbackup.vault import Vault
         from airflow_provider_xbackup.vault.errors import NoSpaceError
         store = Vault.open("file://{tmp_path}/v").store
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))
         try:
             {call}
         except NoSpaceError as exc:
@@ -329,7 +390,7 @@ def test_a_bucket_with_versions_tells_the_version(s3) -> None:
             403,
             b"<Error><Code>RequestTimeTooSkewed</Code></Error>",
             VaultAccessError,
-            ["clock of this machine"],
+            ["set this machine"],
             id="clock",
         ),
         pytest.param(

@@ -5,20 +5,28 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import zipfile
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pyrage
 import pytest
+from interposed_store import interposed
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
 from airflow_provider_xbackup.vault import Vault
 from airflow_provider_xbackup.vault.acceptance import accept
-from airflow_provider_xbackup.vault.checks import Check, Level, is_verified, read_checks
+from airflow_provider_xbackup.vault.checks import Check, Level, read_checks
 from airflow_provider_xbackup.vault.choose import Selector
-from airflow_provider_xbackup.vault.errors import NoSuchBackupError, StoreUnavailableError, VaultError
+from airflow_provider_xbackup.vault.errors import (
+    NoSuchBackupError,
+    StoreUnavailableError,
+    UnreadableObjectError,
+    WrongIdentityError,
+)
 from airflow_provider_xbackup.vault.examination import Wanted
 from airflow_provider_xbackup.vault.identities import Identities
 from airflow_provider_xbackup.vault.layout import parse_backup_id
@@ -132,8 +140,8 @@ def test_what_is_whole_passes_at_every_level_and_is_recorded(vault: Vault, encry
         assert check.findings == ()
         assert (check.passed, check.level, check.objects, check.bytes_) == (True, level, 2, read)
     found = next(iter(vault.backups()))
-    assert len(list(read_checks(vault.store, found))) == 4
-    assert is_verified(vault.store, found)
+    assert len(list(read_checks(vault.store, found.path, found.names))) == 4
+    assert found.verified
 
 
 @pytest.mark.parametrize(
@@ -162,7 +170,7 @@ def test_without_a_key_an_encrypted_backup_is_verified_as_it_is_stored_and_says_
     assert check.passed
     assert check.reached == "stored-digest"
     assert codes(check, "warning") == ["not-decrypted"]
-    assert is_verified(local.store, next(iter(local.backups())))
+    assert next(iter(local.backups())).verified
 
 
 # -- damage ----------------------------------------------------------------------------------------------------
@@ -191,7 +199,7 @@ def test_a_flipped_byte_is_found_in_every_file(
     assert check.reached == "presence"
     assert codes(check)[0] == "stored-digest"
     assert {finding.object for finding in check.findings} == {path.rsplit("/", 1)[1]}
-    assert not is_verified(local.store, next(iter(local.backups())))
+    assert not next(iter(local.backups())).verified
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -217,6 +225,24 @@ def test_what_is_missing_or_of_another_size_is_found_at_every_level(
     assert codes(check) == [code]
     assert check.findings[0].object == path.rsplit("/", 1)[1]
     assert (check.passed, check.reached) == (False, "none")
+
+
+@pytest.mark.parametrize("level", ["presence", "content"])
+def test_a_partial_whose_full_is_gone_does_not_pass(local: Vault, level: str) -> None:
+    full = store(local, day(1))
+    since = datetime.fromisoformat("2026-11-01T00:00Z")
+    partial = store(local, day(2, "partial"), modified_since=since, base=full.backup_id)
+    assert [codes(check) for check in verify(local, level)] == [[], []]
+    shutil.rmtree(Path(local.url.prefix) / full.path.folder)
+
+    check = only(local, level)
+
+    assert codes(check) == ["base-gone"]
+    found = local.find("xray", "acme", partial.backup_id)
+    (listed,) = local.backups()
+    for backup in (found, listed):
+        assert (backup.state, backup.verified) == ("damaged", False)
+        assert f"Its full {full.backup_id} is gone." in backup.verdict.flaws
 
 
 def test_two_files_that_were_swapped_are_found(local: Vault) -> None:
@@ -247,8 +273,6 @@ def test_a_damaged_manifest_is_a_finding_beside_the_others(local: Vault) -> None
     run = Verification(local, Wanted(Level.DIGEST, PRODUCER))
     assert [found.backup.backup_id for found in run] == [day(2)]
     assert [finding.code for finding in run.findings] == ["damaged-manifest"]
-    with pytest.raises(VaultError, match="cannot be used"):
-        verify(local, selectors=[Selector.parse(day(1))])
 
 
 def rewrite(vault: Vault, backup: Any, role: str, **changes: Any) -> None:
@@ -287,11 +311,34 @@ def test_what_cannot_be_decoded_is_named(
     assert check.reached == "stored-digest"
 
 
-def test_a_key_that_does_not_fit_is_a_finding(local: Vault) -> None:
-    store(local, encrypt=True)
-    check = only(local, "digest", Identities([pyrage.x25519.Identity.generate()]))
-    assert codes(check) == ["wrong-identity"]
-    assert check.reached == "stored-digest"
+WRONG_KEYS = Identities([pyrage.x25519.Identity.generate()])
+
+
+@pytest.mark.parametrize("level", ["digest", "content"])
+def test_a_key_that_does_not_fit_tells_nothing_of_the_backup(local: Vault, level: str) -> None:
+    store(local, encrypt=True, attachments=make_zip(blobs()))
+    (verified,) = Verification(local, Wanted(Level(level), PRODUCER, WRONG_KEYS))
+    assert (verified.check.passed, verified.check.reached) == (True, "stored-digest")
+    assert codes(verified.check, "warning") == ["wrong-identity"] * 2
+    assert isinstance(verified.obstacle.error, WrongIdentityError)
+    assert "Nothing was decrypted" in verified.obstacle.finding.text
+    (backup,) = local.backups()
+    assert backup.verified
+
+
+def test_a_key_that_does_not_fit_hides_no_damage(local: Vault) -> None:
+    path = artifact_path(store(local, encrypt=True))
+    local.store.put(path, flip(0.5)(local.store.read(path)))
+    check = only(local, "content", WRONG_KEYS)
+    assert not check.passed
+    assert codes(check) == ["stored-digest"]
+
+
+def test_a_key_that_does_not_fit_makes_no_damage_forgotten(local: Vault) -> None:
+    store(local, encrypt=True, entities=None, data=make_zip({"tests_1_0.json": b"{"}))
+    only(local, "content")
+    check = only(local, "content", WRONG_KEYS)
+    assert (check.passed, codes(check)) == (False, ["damaged-json"])
 
 
 # -- content ---------------------------------------------------------------------------------------------------
@@ -444,11 +491,63 @@ def test_numeric_ids_are_the_same_as_text_or_number(local: Vault) -> None:
     assert only(local).findings == ()
 
 
-def test_tests_of_projects_nobody_asked_for_are_no_error(local: Vault) -> None:
-    store(local, data=with_sets(["T1", "T99"]), entities=None, scope={"project_ids": ["10042"]})
+def with_folder(*tests: Any) -> bytes:
+    return make_zip(data_files() | {"testRepository_10042_0.json": {"testRepository": [{"tests": list(tests)}]}})
+
+
+def with_keys(tests: list[Any]) -> bytes:
+    return make_zip(
+        {
+            "tests_10042_0.json": {"tests": [{"id": "1", "key": "ACME-1"}, {"id": "2", "key": "ACME-2"}]},
+            "testSets_10042_0.json": {"testSets": [{"tests": tests}]},
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(with_sets(["T1", "T99"]), id="by its id alone"),
+        pytest.param(with_sets(["T1", {"id": "T99", "projectId": "10077"}]), id="of another project"),
+        pytest.param(
+            with_sets(["T1", {"id": "T99", "steps": [{"projectId": "10042"}]}]), id="of which only parts tell"
+        ),
+        pytest.param(with_keys(["ACME-1", "GLOBEX-7"]), id="with the key of another project"),
+        pytest.param(with_keys(["ACME-1", "AC-7"]), id="with a key that begins alike"),
+        pytest.param(with_keys(["ACME-1", "ACMEX-7"]), id="with a key that is longer"),
+    ],
+)
+def test_a_test_that_may_be_of_a_project_nobody_asked_for_is_no_error(local: Vault, data: bytes) -> None:
+    store(local, data=data, entities=None, scope={"project_ids": ["10042"]})
     check = only(local)
     assert check.passed
     assert codes(check, "warning") == ["missing-reference"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(with_folder("T1", "T99"), id="in a folder of the project"),
+        pytest.param(with_folder("T1", {"id": "T99"}), id="in a folder, as an object"),
+        pytest.param(with_sets(["T1", {"id": "T99", "projectId": "10042"}]), id="with its project"),
+        pytest.param(with_sets(["T1", {"projectId": 10042, "x": {"y": [1]}, "id": "T99"}]), id="project first"),
+        pytest.param(with_keys(["ACME-1", "ACME-7"]), id="with a key of the project"),
+    ],
+)
+def test_a_test_that_is_of_a_project_in_the_backup_must_be_there(local: Vault, data: bytes) -> None:
+    store(local, data=data, entities=None, scope={"project_ids": ["10042"]})
+    check = only(local)
+    assert codes(check) == ["missing-reference"]
+    assert "are not in the backup, 1 of them of projects that are, for example" in check.findings[0].text
+
+
+def test_a_certain_loss_is_the_first_example(local: Vault) -> None:
+    files = data_files() | {
+        "testSets_10042_0.json": {"testSets": [{"tests": ["T1", "A1", "A2", "A3"]}]},
+        "testRepository_10042_0.json": {"testRepository": [{"tests": ["T99"]}]},
+    }
+    store(local, data=make_zip(files), entities=None, scope={"project_ids": ["10042"]})
+    assert "for example 'T99' in testRepository_10042_0.json, 'A1' in" in only(local).findings[0].text
 
 
 def test_a_partial_refers_to_what_did_not_change(local: Vault) -> None:
@@ -544,14 +643,14 @@ def test_a_suspect_fails_until_somebody_accepts_it(local: Vault) -> None:
     check = only(local)
     assert check.passed
     assert codes(check, "warning") == ["suspect"]
-    assert is_verified(local.store, next(iter(local.backups())))
+    assert next(iter(local.backups())).verified
 
 
 def test_an_incomplete_backup_says_so_and_is_not_verified(local: Vault) -> None:
     store(local, condition={"state": "incomplete", "reasons": ["no attachments"]})
     check = only(local)
     assert (check.passed, codes(check, "warning")) == (True, ["incomplete"])
-    assert not is_verified(local.store, next(iter(local.backups())))
+    assert not next(iter(local.backups())).verified
 
 
 # -- the source ------------------------------------------------------------------------------------------------
@@ -606,7 +705,46 @@ def test_a_source_that_does_not_answer_is_no_fault_of_the_backup(local: Vault) -
     (verified,) = Verification(local, Wanted(Level.SOURCE, PRODUCER, count_live=count))
     assert verified.check.passed
     assert (verified.check.reached, codes(verified.check, "warning")) == ("content", ["not-compared"])
-    assert isinstance(verified.unanswered, StoreUnavailableError)
+    assert isinstance(verified.obstacle.error, StoreUnavailableError)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({}, id="everything"),
+        pytest.param({"service": "xray"}, id="one service"),
+        pytest.param({"subset": Subset(1, 1)}, id="a part"),
+        pytest.param({"selectors": [Selector.parse(day(1)), Selector.parse(day(2))]}, id="named backups"),
+    ],
+)
+def test_two_tenants_are_not_compared_with_what_one_connection_counts(
+    local: Vault, options: dict[str, Any]
+) -> None:
+    store(local, day(1), account="acme")
+    store(local, day(2), account="globex")
+    with pytest.raises(InvalidArgumentError, match=r"several accounts of Xray: acme, globex\. Choose one"):
+        verify(local, "source", count_live=lambda project: {"tests": TESTS}, **options)
+    assert not [found for found in local.store.list() if "/checks/" in found.path]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({"account": "acme"}, id="the account"),
+        pytest.param({"selectors": [Selector.parse(day(1))]}, id="a backup by its id"),
+    ],
+)
+def test_of_two_tenants_the_chosen_one_is_compared(local: Vault, options: dict[str, Any]) -> None:
+    store(local, day(1), account="acme")
+    store(local, day(2), account="globex")
+    assert only(local, "source", count_live=lambda project: {"tests": TESTS}, **options).reached == "source"
+
+
+def test_bots_beside_one_tenant_do_not_hinder_a_comparison(local: Vault) -> None:
+    store(local)
+    store_bot(local, b"{}")
+    checks = verify(local, "source", count_live=lambda project: {"tests": TESTS})
+    assert sorted(check.reached for check in checks) == ["content", "source"]
 
 
 def test_a_partial_and_a_bot_cannot_be_compared_with_a_source(local: Vault) -> None:
@@ -718,6 +856,79 @@ def test_a_store_that_does_not_answer_is_no_finding(local: Vault, monkeypatch: p
     with pytest.raises(StoreUnavailableError):
         verify(local)
     assert not [found for found in local.store.list() if "/checks/" in found.path]
+
+
+def bad_sector(path: str, *calls: str) -> Callable[[str, str, str], None]:
+    """What a store says of an object whose place on the disk has gone bad."""
+
+    def around(moment: str, name: str, called: str) -> None:
+        if moment == "before" and name in calls and called == path:
+            raise UnreadableObjectError(f"The disk could not read {path}: Input/output error.")
+
+    return around
+
+
+@pytest.mark.parametrize("call", ["head", "open_stream"])
+def test_an_object_that_cannot_be_read_fails_its_backup_and_stops_no_other(local: Vault, call: str) -> None:
+    broken, fine = store(local, day(1)), store(local, day(2))
+    around = bad_sector(artifact_path(broken), call)
+
+    checks = verify(interposed(local, around))
+
+    assert [(check.passed, codes(check), check.reached) for check in checks] == [
+        (True, [], "content"), (False, ["unreadable-object"], "none"),
+    ]  # fmt: skip
+    assert {backup.backup_id: backup.state for backup in local.backups()} == {
+        fine.backup_id: "ok", broken.backup_id: "damaged"
+    }  # fmt: skip
+    verify(local, "presence")
+    assert local.find("xray", "acme", day(1)).state == "damaged"  # type: ignore[union-attr]
+    verify(local, "digest")
+    assert local.find("xray", "acme", day(1)).verified  # type: ignore[union-attr]
+
+
+def test_an_archived_object_fails_its_backup_and_stops_no_other(s3: Any) -> None:
+    vault = Vault.open(s3.url)
+    cold, _ = store(vault, day(1)), store(vault, day(2))
+    key = f"{vault.url.prefix}/{artifact_path(cold)}".lstrip("/")
+    s3.client.copy_object(
+        Bucket=s3.bucket, Key=key, CopySource={"Bucket": s3.bucket, "Key": key}, StorageClass="GLACIER"
+    )
+
+    assert [codes(check) for check in verify(vault)] == [[], ["unreadable-object"]]
+
+
+def test_a_manifest_far_too_large_is_a_finding_beside_the_others(local: Vault) -> None:
+    huge = store(local, day(1))
+    store(local, day(2))
+    local.store.put_stream(huge.path.manifest, (b" " * 2**20 for _ in range(65)))
+    run = Verification(local, Wanted(Level.DIGEST, PRODUCER))
+
+    assert [found.backup.backup_id for found in run] == [day(2)]
+    assert [(found.code, found.path) for found in run.findings] == [("damaged-manifest", huge.path.manifest)]
+    assert "more than" in run.findings[0].text
+
+
+def test_of_backups_that_are_named_one_with_a_damaged_manifest_stops_no_other(local: Vault) -> None:
+    local.store.put(store(local, day(1)).path.manifest, b"{")
+    store(local, day(2))
+    named = [Selector.parse(day(1)), Selector.parse(day(2))]
+    run = Verification(local, Wanted(Level.DIGEST, PRODUCER), selectors=named)
+
+    assert [found.backup.backup_id for found in run] == [day(2)]
+    assert [(found.code, found.path) for found in run.findings] == [("damaged-manifest", day(1))]
+
+
+def test_a_damaged_full_is_nothing_to_compare_with(local: Vault) -> None:
+    store(local, day(1))
+    small = store(local, day(2), entities={"tests": 1, "testSets": 1}, data=make_zip(data_files(1)))
+    local.store.delete(artifact_path(small))
+    store(local, day(3), entities={"tests": 1, "testSets": 1}, data=make_zip(data_files(1)))
+
+    found = only(local, "presence", selectors=[Selector.parse(day(3))])
+
+    assert codes(found) == ["drop"]
+    assert f"against backup {day(1)}" in found.findings[0].text
 
 
 def test_verifying_can_be_given_up_in_the_middle(local: Vault) -> None:

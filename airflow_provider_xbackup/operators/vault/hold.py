@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 class HoldBackupOperator(BaseOperator):
     """Keep a backup from expiring. One that has expired, and whose data is still there, comes back.
 
-    A hold in force that ends later stays as it is. Returns ``service``, ``account``, ``backup_id``, ``vault``,
-    ``who``, ``why`` and ``until``.
+    A hold in force that ends later stays as it is. Returns ``service``, ``account``, ``backup_id``, ``asked_for``
+    (what chose it), ``state`` (such as ``ok`` or ``suspect``), ``flaws`` (what is wrong with it, in sentences),
+    ``vault``, ``who``, ``why`` and ``until``. Hand on all of it: who is told an id alone cannot know that nobody
+    asked for this one.
 
     :param vault: the vault: ``file:///path``, ``s3://[conn_id@]bucket/prefix`` …
     :param backup_id: which: a backup id, ``latest``, ``latest-verified``, ``as-of INSTANT``, or what a transfer
@@ -69,8 +71,10 @@ class HoldBackupOperator(BaseOperator):
         :raises XBackupFailError: when it is gone
         :raises XBackupError: when the vault does not answer
         """
+        from dataclasses import replace
         from datetime import UTC, datetime
 
+        from airflow_provider_xbackup.vault import layout
         from airflow_provider_xbackup.vault.choose import choose
         from airflow_provider_xbackup.vault.holds import hold_at_least
 
@@ -85,6 +89,8 @@ class HoldBackupOperator(BaseOperator):
             backup = choose(vault, chosen.selectors[0], chosen.service, chosen.account)
             until = None if self.hold_for is None else now + self.hold_for
             done = hold_at_least(vault, backup.path, who=who, why=self.why, until=until, now=now)
+        # Neither the hold nor a tombstone that it took away tells what the backup is worth.
+        held = replace(backup, names=(backup.names or frozenset()) - {layout.HOLD, layout.TOMBSTONE})
         for path in done.revived:
             self.log.info("%s had expired and is back.", path.folder)
         if done.missing_base is not None:
@@ -94,6 +100,9 @@ class HoldBackupOperator(BaseOperator):
             "service": backup.path.service,
             "account": backup.path.account,
             "backup_id": backup.backup_id,
+            "asked_for": chosen.asked_for,
+            "state": held.state,
+            "flaws": list(held.verdict.flaws),
             "vault": str(vault.url),
             "who": done.hold.who,
             "why": done.hold.why,

@@ -30,7 +30,7 @@ class ApplyRetentionOperator(BaseOperator):
     A group whose plan is refused is left alone; the task does all others first and then fails, without using
     retries. Returns numbers: ``groups``, ``kept``, ``expired``, ``revived``, ``removed``, ``freed`` (bytes),
     ``garbage`` (bytes), ``not_let_go`` (objects that the store did not remove), and ``paused``, the names of
-    groups in which nothing expires because their newest full is suspect.
+    groups in which nothing expires because a suspect full is newer than all whole ones.
 
     :param vault: the vault: ``file:///path``, ``s3://[conn_id@]bucket/prefix`` …
     :param policy: a :class:`~airflow_provider_xbackup.vault.RetentionPolicy`, or its fields as a dict. Its fields
@@ -172,9 +172,15 @@ class ApplyRetentionOperator(BaseOperator):
         for plan in outlook.plans:
             if plan.paused:
                 self.log.warning("Nothing of %s expires, because %s.", plan.group, plan.paused)
+            for refusal in plan.refusals:
+                self.log.error("Nothing of %s expires, it is refused: %s.", plan.group, refusal.text)
             for each in plan.decisions:
-                if each.action in ("expire", "remove", "revive"):
-                    self.log.info("%s: %s: %s", each.entry.path.folder, each.action, ", ".join(each.reasons))
+                if each.entry.standing == "damaged":
+                    self.log.warning("%s: %s", each.entry.path.folder, ", ".join(each.reasons))
+                elif each.action in ("expire", "remove", "revive"):
+                    planned = self.only_plan or (plan.refusals and each.action == "expire")
+                    action = f"would {each.action}" if planned else each.action
+                    self.log.info("%s: %s: %s", each.entry.path.folder, action, ", ".join(each.reasons))
         if isinstance(outlook, Applied):
             for refused in outlook.not_let_go:
                 self.log.warning("Not removed, the next run tries again: %s", refused.reason)

@@ -24,8 +24,9 @@ _MOST_TOLD = 5
 class VerifyBackupOperator(BaseOperator):
     """Verify backups of a vault, and append a check record to each.
 
-    Fails, without using retries, when one of them is not as it should be, and when there was nothing to look
-    at. Returns ``vault``, ``level``, ``backups`` (how many) and ``bytes`` (read).
+    Fails, without using retries, when one of them is not as it should be, when there was nothing to look at, and
+    when no private key given fits, which speaks against no backup. Returns ``vault``, ``level``, ``backups`` (how
+    many) and ``bytes`` (read).
 
     :param vault: the vault: ``file:///path``, ``s3://[conn_id@]bucket/prefix`` …
     :param backup_id: which: a backup id, ``latest``, ``latest-verified``, ``as-of INSTANT``, a list of these,
@@ -39,7 +40,8 @@ class VerifyBackupOperator(BaseOperator):
     :param identity_conn_id: a connection whose password is an age identity; None for
         ``XBACKUP_AGE_IDENTITY`` or ``XBACKUP_AGE_IDENTITY_FILE`` in the worker's environment. Without one,
         encrypted backups are verified as they are stored.
-    :param xray_conn_id: the connection to count with, for ``source``
+    :param xray_conn_id: the connection to count with, for ``source``. It is of one tenant: choose one account
+        where the vault holds several.
     :param max_drop: the share, 0 to 1, by which a full may fall below its predecessor
     :param tolerance: for ``source``: the share, 0 to 1, by which the newest full may fall behind
     """
@@ -137,21 +139,22 @@ class VerifyBackupOperator(BaseOperator):
 
         if self.xray_conn_id is None:
             raise InvalidArgumentError("level='source' needs xray_conn_id: whom to ask what Xray holds.")
-        return count_live(self.xray_conn_id)
+        with airflow_errors(f"Connection {self.xray_conn_id!r}"):
+            return count_live(self.xray_conn_id)
 
     def _tell(self, verified: Verified) -> None:
         check = verified.check
         where = verified.backup.location
         for finding in check.findings:
             log = self.log.error if finding.kind == "error" else self.log.warning
-            log("%s: %s: %s", where, finding.code, finding.text)
+            log("%s: %s: %s", where, finding.code, finding)
         word = "passed" if check.passed else "FAILED"
         self.log.info("%s %s, looked at as deep as %s: %d bytes.", where, word, check.reached, check.bytes_)
 
     def _conclude(self, found: Sequence[Verified], problems: list[str]) -> dict[str, Any]:
         failed = [verified for verified in found if not verified.check.passed]
         problems += [
-            f"{verified.backup.backup_id}: {finding.code}: {finding.text}"
+            f"{verified.backup.backup_id}: {finding.code}: {finding}"
             for verified in failed
             for finding in verified.check.findings
             if finding.kind == "error"
@@ -162,9 +165,14 @@ class VerifyBackupOperator(BaseOperator):
                 f"{len(failed)} of {len(found)} backups in {self.vault} did not pass verification. "
                 f"{' '.join(problems[:_MOST_TOLD])}{more}"
             )
-        unanswered = next((verified.unanswered for verified in found if verified.unanswered), None)
-        if unanswered is not None:
-            raise XBackupError(f"The backups passed, but were not compared with their source: {unanswered}")
+        for verified in found:
+            if verified.obstacle is not None:
+                kind = XBackupError if verified.obstacle.error.retryable else XBackupFailError
+                finding = verified.obstacle.finding
+                raise kind(
+                    f"What was looked at passed, but not all was. {finding.code}: {verified.backup.backup_id}: "
+                    f"{finding.text}"
+                )
         return {
             "vault": str(self.vault),
             "level": self.level,

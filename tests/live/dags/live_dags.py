@@ -60,8 +60,10 @@ class StoppingStateStore:
 
 class StoppingCreate(XrayCreateBackupOperator):
     def execute(self, context: Any) -> Any:
-        store = StoppingStateStore(context["task_state_store"], context)
-        return super().execute({**context, "task_state_store": store})
+        if "task_state_store" in context:  # Airflow 3.3
+            store = StoppingStateStore(context["task_state_store"], context)
+            context = {**context, "task_state_store": store}
+        return super().execute(context)
 
 
 class StoppingTransfer(XrayToObjectStorageOperator):
