@@ -89,10 +89,15 @@ class Deployment:
             finally:
                 self.processes.stop_all()
 
-    def start(self, name: str) -> None:
-        """Start a part of Airflow."""
+    def start(self, name: str, **settings: str) -> None:
+        """Start a part of Airflow.
+
+        :param name: which
+        :param settings: what is configured for it alone, as ``SECTION__OPTION``
+        """
         # Each worker stands for a machine: what one has spooled the other does not see.
-        environment = {**self._environment, "AIRFLOW__XBACKUP__SPOOL_DIR": str(self.spool(name))}
+        own = {"XBACKUP__SPOOL_DIR": str(self.spool(name)), **settings}
+        environment = {**self._environment, **{f"AIRFLOW__{option}": value for option, value in own.items()}}
         self.processes.start(name, [*AIRFLOW, *PARTS[name]], environment)
 
     def start_missing(self) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from airflow_api import Run
 from celery_deployment import WORKERS, Deployment
@@ -10,6 +12,7 @@ from processes import kill_all, wait_for
 from vendors import BOTS, TENANTS
 
 SOME_BOTS = BOTS[:10]
+BIG = {"padding_bytes": 20_000_000}
 
 
 @pytest.fixture
@@ -34,9 +37,6 @@ def transferring(airflow: Deployment, flows: Flows) -> Run:
     run = flows.start(TENANTS, SOME_BOTS)
     wait_for("parts of every file", lambda: all(flows.bytes_of(f"xray/{name}") > 1_000_000 for name in TENANTS))
     return run
-
-
-BIG = {"padding_bytes": 20_000_000}
 
 
 @pytest.mark.row("process of every transfer killed, midway")
@@ -126,6 +126,32 @@ def test_tasks_that_a_broker_has_lost_are_queued_again(airflow: Deployment, flow
         airflow.redis.restart_empty()
 
     flows.conclude(at_work, tenants=TENANTS, bots=SOME_BOTS)
+
+
+@pytest.fixture
+def impatient_redis(airflow: Deployment) -> Iterator[None]:
+    """Workers whose Redis delivers anew what none of them has finished after five seconds."""
+    airflow.processes.stop(*WORKERS)
+    for worker in WORKERS:
+        airflow.start(worker, CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT="5")
+    yield
+    airflow.processes.stop(*WORKERS)
+
+
+@pytest.mark.row("transfers beyond the visibility timeout of Redis")
+def test_a_task_that_is_delivered_twice_runs_once(airflow: Deployment, flows: Flows, impatient_redis: None):
+    airflow.vendors.add_fault(action="stall", path="/bots/backup$", after_bytes=1000, seconds=40, times=2)
+    run = flows.start(bots=SOME_BOTS[:2])
+    wait_for("a second delivery", lambda: any("redelivered" in said(airflow, worker) for worker in WORKERS))
+
+    flows.conclude(run, bots=SOME_BOTS[:2])
+    assert sorted(airflow.vendors.answered()) == sorted(SOME_BOTS[:2])
+    assert [run.task("xenioo_backup.store", index)["try_number"] for index in range(2)] == [1, 1]
+
+
+def said(airflow: Deployment, worker: str) -> str:
+    """Return the log of a worker."""
+    return airflow.processes.log_file(worker).read_text(errors="replace")
 
 
 def spooled(airflow: Deployment, worker: str) -> bool:
