@@ -2,7 +2,7 @@
 import { ask } from "./api.js";
 import { legend, storage, strip } from "./charts.js";
 import { h, table } from "./dom.js";
-import { aged, badge, expiry, problem, range } from "./pieces.js";
+import { aged, badge, expiry, problem, range, sentence } from "./pieces.js";
 import { to } from "./places.js";
 import * as words from "./words.js";
 
@@ -124,7 +124,7 @@ const found = (findings) => h("details", { class: "notice warn" }, h("summary", 
 
 function cells(vault, row) {
   const where = [vault.name, row.service, row.account];
-  const why = row.reasons.length ? h("span", { class: "why" }, row.reasons[0].text, row.reasons.length > 1 ? ` (and ${row.reasons.length - 1} more)` : "") : null;
+  const why = row.reasons.length ? h("span", { class: "why" }, sentence(row, row.reasons[0].text), row.reasons.length > 1 ? ` (and ${row.reasons.length - 1} more)` : "") : null;
   return [h("div", null, h("a", { class: "account", href: to(...where) }, h("span", { class: "service" }, `${row.service}/`), row.account), why),
     badge(row.condition), aged(row.newest, where), aged(row.verified, where), range(row), row.newest ? expiry(row.next_expiry, vault.retention) : h("span", { class: "quiet" }, "–"),
     strip(row.strip), words.size(row.stored_size)];
