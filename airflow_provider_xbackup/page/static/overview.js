@@ -7,6 +7,7 @@ import { to } from "./places.js";
 import * as words from "./words.js";
 
 const PAGE = 50;
+const AGAIN = 5000; // milliseconds after which a vault that has not answered is asked again
 const chosen = new Map(); // what was filtered in each vault, for who comes back
 
 export async function showOverview() {
@@ -68,9 +69,9 @@ function section(vault, told) {
     return read();
   }
 
-  async function read() {
+  async function read(quietly = false) {
     const mine = ++turn;
-    body.setAttribute("aria-busy", "true");
+    if (!quietly) body.setAttribute("aria-busy", "true");
     let answer;
     try {
       answer = await ask("vaults", vault.name, "accounts", { ...filter, limit: PAGE });
@@ -83,6 +84,7 @@ function section(vault, told) {
     if (focused !== undefined) chips.querySelector(`[data-chip="${focused}"]`)?.focus();
     told(vault.name, answer);
     body.removeAttribute("aria-busy");
+    if (answer.problem) setTimeout(() => { if (mine === turn && body.isConnected) read(true); }, AGAIN);
   }
 
   function draw(answer) {

@@ -20,7 +20,8 @@ export function aged(brief, where) {
 // The name of the account stands beside it already.
 export function sentence(row, text) {
   const name = `${row.service}/${row.account}: `;
-  const rest = text.startsWith(name) ? text.slice(name.length) : text;
+  if (!text.startsWith(name)) return text;
+  const rest = text.slice(name.length);
   return rest.charAt(0).toUpperCase() + rest.slice(1);
 }
 
