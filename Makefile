@@ -8,8 +8,10 @@ STORE_TESTS := $(patsubst %,tests/stores/test_%.py,objects whole_vault disks ref
 	versions_and_locks locks locked_flows s3_options connections policies lifecycle) tests/stores
 # Servers for tests, whose own dependencies are none of this package's.
 EMULATORS := .venv-emulators
+# The tests' environment again, and what drives a browser.
+UI := .venv-ui
 
-.PHONY: demo test test-live test-stores test-matrix test-package dist audit licences faults fuzz simulator-page bench-catalog lint docs lock clean
+.PHONY: demo demo-ui test test-ui test-live test-stores test-matrix test-package dist audit licences faults fuzz simulator-page bench-catalog lint docs lock clean
 
 $(READY): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
@@ -26,6 +28,13 @@ $(EMULATORS)/.ready: requirements/emulators.txt $(READY)
 	@$(BIN)/uv pip install --quiet --require-hashes --python $(EMULATORS) -r requirements/emulators.txt
 	@touch $@
 
+$(UI)/.ready: requirements/ui.txt $(READY)
+	@echo "Installing what drives a browser into $(UI) ..."
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(UI)
+	@$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes --python $(UI) requirements/dev.txt requirements/ui.txt
+	@$(BIN)/uv pip install --quiet --no-deps --editable . --python $(UI)
+	@touch $@
+
 demo: $(READY)  ## the main job from nothing: both example DAGs into ./demo-vault
 	@$(BIN)/xbackup demo
 
@@ -36,6 +45,13 @@ test-stores: $(READY) $(EMULATORS)/.ready  ## every store that can be had here, 
 	@$(BIN)/uv pip install --quiet --require-hashes --python $(EMULATORS) -r requirements/stores.txt
 	@$(BIN)/python scripts/install_stores.py $(EMULATORS)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'stores or not stores' $(STORE_TESTS) --outcome-table docs/results/stores.md
+
+demo-ui: $(READY)  ## the demo, then its vault on the page of an Airflow on 127.0.0.1, until Ctrl-C
+	@$(BIN)/xbackup demo --ui
+
+test-ui: $(UI)/.ready  ## the page in a real Airflow and Debian's chromium, and the screenshots of the documentation
+	@scripts/system-packages.sh chromium fonts-inter
+	$(UI)/bin/python -m pytest -m ui tests/ui
 
 test-live: $(READY)  ## the tests that kill and restart parts of a whole Airflow (about five minutes)
 	$(BIN)/python -m pytest -m live tests/live
@@ -85,6 +101,7 @@ lock: $(READY)  ## resolve the dependencies again and write requirements/*.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-annotate --python-version 3.11 --custom-compile-command "make lock" --all-extras --group dev --constraint requirements/uv.txt --output-file requirements/dev.txt pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-annotate --python-version 3.11 --custom-compile-command "make lock" --output-file requirements/emulators.txt requirements/emulators.in
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-annotate --python-version 3.11 --custom-compile-command "make lock" --output-file requirements/stores.txt requirements/stores.in
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-annotate --python-version 3.11 --custom-compile-command "make lock" --constraint requirements/dev.txt --output-file requirements/ui.txt requirements/ui.in
 
 clean:
-	rm -rf $(VENV) $(EMULATORS) .nox dist docs/_build demo-vault demo-airflow .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(EMULATORS) $(UI) .nox dist docs/_build demo-vault demo-airflow .pytest_cache .mypy_cache .ruff_cache

@@ -13,10 +13,12 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +36,7 @@ _DAGS = {
     "xenioo_nightly_backup": f"Xenioo bots: {', '.join(_BOTS)}",
 }
 _TIME_LIMIT = 180
+_USER = "admin"
 _XBACKUP = (sys.executable, "-m", "airflow_provider_xbackup.cli.main")
 _AIRFLOW = (sys.executable, "-m", "airflow")
 
@@ -69,6 +72,7 @@ class Places:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument("folder", nargs="?", default=".", metavar="FOLDER", help="where to put it all (here)")
+    parser.add_argument("--ui", action="store_true", help="then run an Airflow on 127.0.0.1 that shows the vault")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -86,10 +90,14 @@ def run(args: argparse.Namespace) -> int:
         for dag_id, about in _DAGS.items():
             _say(f"{about}. Running the DAG {dag_id} ...")
             _run_dag(dag_id, places, environment)
-    _say(f"Done in {time.monotonic() - started:.0f} s. This is in the vault {places.vault}:\n")
-    subprocess.run([*_XBACKUP, "list", places.vault], check=True)
-    listed = subprocess.check_output([*_XBACKUP, "list", places.vault, "--json"])
-    _say(_next(places, json.loads(listed)[0]["backup_id"]))
+        _say(f"Done in {time.monotonic() - started:.0f} s. This is in the vault {places.vault}:\n")
+        subprocess.run([*_XBACKUP, "list", places.vault], check=True)
+        listed = subprocess.check_output([*_XBACKUP, "list", places.vault, "--json"])
+        _say(_next(places, json.loads(listed)[0]["backup_id"]))
+        if args.ui:
+            _say("Verifying the backups ...")
+            subprocess.run([*_XBACKUP, "verify", places.vault], check=True, stdout=subprocess.DEVNULL)
+            _show_page(places, environment)
     return errors.FINE
 
 
@@ -167,6 +175,79 @@ def _run_dag(dag_id: str, places: Places, environment: dict[str, str]) -> None:
             _stop(process)
     if process.returncode:
         raise DemoError(f"{dag_id} failed; the whole story is in {log}.")
+
+
+def _show_page(places: Places, environment: dict[str, str]) -> None:
+    """Run a whole Airflow that shows the vault on its page, until somebody ends it."""
+    url = f"http://127.0.0.1:{_free_port()}"
+    passwords, log = places.home / "passwords.json", places.home / "standalone.log"
+    passwords.write_text(json.dumps({_USER: _USER}))
+    environment = {**environment, **_page_options(places, url, passwords)}
+    _say("Starting Airflow, with its scheduler ...")
+    with (
+        log.open("w") as file,
+        subprocess.Popen(
+            [*_AIRFLOW, "standalone"], env=environment, stdout=file, stderr=file, text=True, start_new_session=True
+        ) as process,
+    ):
+        try:
+            _await(f"{url}/api/v2/version", process, log)
+            _say(f"""
+The page           {url}/plugin/xbackup
+Sign in as         {_USER}, with the password {_USER}
+Airflow's log      {log}
+Ctrl-C ends it.
+""")
+            process.wait()
+        except KeyboardInterrupt:
+            _say("Ending Airflow ...")
+        finally:
+            _stop_all(process)
+
+
+def _page_options(places: Places, url: str, passwords: Path) -> dict[str, str]:
+    retention = {"keep_daily": 7, "keep_weekly": 4}
+    vault = {"name": "demo", "url": places.vault, "rpo": "26h", "retention": retention}
+    return {
+        # Standalone calls its parts by their name.
+        "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))),
+        "AIRFLOW__API__BASE_URL": url,
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": url.rpartition(":")[2],
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{_USER}:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
+        "AIRFLOW__XBACKUP__VAULTS": json.dumps([vault]),
+    }
+
+
+def _free_port() -> int:
+    """Return Airflow's usual port, or another one where that is taken."""
+    for wanted in (8080, 0):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", wanted)) as server:
+            port: int = server.getsockname()[1]
+            return port
+    raise DemoError("There is no free port on 127.0.0.1.")
+
+
+def _await(url: str, process: subprocess.Popen[str], log: Path) -> None:
+    deadline = time.monotonic() + _TIME_LIMIT
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=10):  # noqa: S310 - our own
+            return
+        time.sleep(0.5)
+    raise DemoError(f"Airflow did not start; see {log}.")
+
+
+def _stop_all(process: subprocess.Popen[str]) -> None:
+    """End a process and all that it has started; ``airflow standalone`` leaves some behind."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, sign)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=10)
 
 
 def _stop(process: subprocess.Popen[str]) -> None:

@@ -261,7 +261,10 @@ def test_a_vault_that_does_not_answer_is_said_so_and_the_others_are_shown(
 
     assert "has not answered within 0.5 seconds" in silent["problem"]
     assert (silent["at"], silent["accounts"]) == (None, [])
-    assert [row["account"] for row in viewer.get(ACCOUNTS).json()["accounts"]] == ["acme"]
+    # A vault that answers late on a busy machine is looked at further: whoever asks again sees it.
+    answers = (viewer.get(ACCOUNTS).json() for _ in range(60))
+    main = next(answer for answer in answers if answer["problem"] is None)
+    assert [row["account"] for row in main["accounts"]] == ["acme"]
     assert viewer.get("/xbackup/api/vaults/silent/accounts/xray/acme").status_code == 504
 
 

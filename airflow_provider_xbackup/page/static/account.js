@@ -2,7 +2,7 @@
 import { ask } from "./api.js";
 import { legend, line, strip } from "./charts.js";
 import { facts, h, table } from "./dom.js";
-import { aged, badge, expiry, problem, range, stateOf } from "./pieces.js";
+import { aged, badge, expiry, problem, range, sentence, stateOf } from "./pieces.js";
 import { crumbs, to } from "./places.js";
 import * as words from "./words.js";
 
@@ -14,7 +14,7 @@ export async function showAccount(vault, service, account) {
     crumbs(["Backups", to()], [`${service}/${account}`]),
     h("div", { class: "title" }, h("h1", null, `${service}/${account}`), badge(row.condition)),
     problem(answer.problem, answer.at),
-    row.reasons.length ? h("ul", { class: "notice warn reasons" }, row.reasons.map((reason) => h("li", null, h("strong", null, words.CONDITIONS[reason.condition]), " ", reason.text))) : null,
+    row.reasons.length ? h("ul", { class: "notice warn reasons" }, row.reasons.map((reason) => h("li", null, h("strong", null, words.CONDITIONS[reason.condition]), " ", sentence(row, reason.text)))) : null,
     h("section", { class: "card" }, h("h2", { class: "hidden" }, "At a glance"),
       facts([["Newest whole", aged(row.newest, where)], ["Newest verified", aged(row.verified, where)], ["Can go back to", range(row)],
         ["Next expiry", expiry(row.next_expiry, answer.vault.retention)], ["Backups", words.number(row.number)], ["Size", words.size(row.stored_size)], ["Vault", vault]]),

@@ -2,11 +2,12 @@
 import { ask } from "./api.js";
 import { legend, storage, strip } from "./charts.js";
 import { h, table } from "./dom.js";
-import { aged, badge, expiry, problem, range } from "./pieces.js";
+import { aged, badge, expiry, problem, range, sentence } from "./pieces.js";
 import { to } from "./places.js";
 import * as words from "./words.js";
 
 const PAGE = 50;
+const AGAIN = 5000; // milliseconds after which a vault that has not answered is asked again
 const chosen = new Map(); // what was filtered in each vault, for who comes back
 
 export async function showOverview() {
@@ -68,9 +69,9 @@ function section(vault, told) {
     return read();
   }
 
-  async function read() {
+  async function read(quietly = false) {
     const mine = ++turn;
-    body.setAttribute("aria-busy", "true");
+    if (!quietly) body.setAttribute("aria-busy", "true");
     let answer;
     try {
       answer = await ask("vaults", vault.name, "accounts", { ...filter, limit: PAGE });
@@ -83,6 +84,7 @@ function section(vault, told) {
     if (focused !== undefined) chips.querySelector(`[data-chip="${focused}"]`)?.focus();
     told(vault.name, answer);
     body.removeAttribute("aria-busy");
+    if (answer.problem) setTimeout(() => { if (mine === turn && body.isConnected) read(true); }, AGAIN);
   }
 
   function draw(answer) {
@@ -124,7 +126,7 @@ const found = (findings) => h("details", { class: "notice warn" }, h("summary", 
 
 function cells(vault, row) {
   const where = [vault.name, row.service, row.account];
-  const why = row.reasons.length ? h("span", { class: "why" }, row.reasons[0].text, row.reasons.length > 1 ? ` (and ${row.reasons.length - 1} more)` : "") : null;
+  const why = row.reasons.length ? h("span", { class: "why" }, sentence(row, row.reasons[0].text), row.reasons.length > 1 ? ` (and ${row.reasons.length - 1} more)` : "") : null;
   return [h("div", null, h("a", { class: "account", href: to(...where) }, h("span", { class: "service" }, `${row.service}/`), row.account), why),
     badge(row.condition), aged(row.newest, where), aged(row.verified, where), range(row), row.newest ? expiry(row.next_expiry, vault.retention) : h("span", { class: "quiet" }, "–"),
     strip(row.strip), words.size(row.stored_size)];

@@ -17,6 +17,14 @@ export function aged(brief, where) {
     h("time", { datetime: brief.at }, words.age(brief.at)));
 }
 
+// The name of the account stands beside it already.
+export function sentence(row, text) {
+  const name = `${row.service}/${row.account}: `;
+  if (!text.startsWith(name)) return text;
+  const rest = text.slice(name.length);
+  return rest.charAt(0).toUpperCase() + rest.slice(1);
+}
+
 export function range(row) {
   if (!row.oldest) return h("span", { class: "quiet" }, "–");
   const [from, till] = [words.day(row.oldest.at), words.day(row.newest.at)];
