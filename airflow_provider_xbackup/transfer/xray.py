@@ -133,7 +133,8 @@ class XrayTransfer:
             raise DamagedBackupError(
                 f"The backup {stored.location} of job {self.job.job_id} is stored, and damaged: "
                 f"{' '.join(stored.verdict.flaws)} What is served now is not taken in its place. Run the DAG "
-                "again: a new run asks for a new backup."
+                "again: a new run asks for a new backup. Where another vault holds a copy, "
+                "`xbackup replicate COPY VAULT --repair` brings this one back."
             )
         if stored is None and self.job.finished_at is None:
             return replace(self, job=self._seen_done()).run()
