@@ -12,8 +12,10 @@ EMULATORS := .venv-emulators
 UI := .venv-ui
 # The same, and what a distributed Airflow needs.
 DEPLOYMENT := .venv-deployment
+# What transfers are compared with; s3fs pins what boto3 may be.
+RIVALS := .venv-bench
 
-.PHONY: demo demo-ui test test-ui test-live test-deployment test-stores test-matrix test-package dist audit licences faults fuzz simulator-page bench-catalog lint docs lock clean
+.PHONY: demo demo-ui test test-ui test-live test-deployment test-stores test-matrix test-package dist audit licences faults fuzz simulator-page bench-catalog bench-transfer lint docs lock clean
 
 $(READY): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
@@ -22,6 +24,12 @@ $(READY): requirements/dev.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/uv.txt --require-hashes
 	@$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes --python $(BIN)/python requirements/uv.txt requirements/dev.txt
 	@$(BIN)/uv pip install --quiet --no-deps --editable . --python $(BIN)/python
+	@touch $@
+
+$(RIVALS)/.ready: requirements/bench.txt $(READY)
+	@echo "Installing what transfers are compared with into $(RIVALS) ..."
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(RIVALS)
+	@$(BIN)/uv pip install --quiet --require-hashes --python $(RIVALS) -r requirements/bench.txt
 	@touch $@
 
 $(EMULATORS)/.ready: requirements/emulators.txt $(READY)
@@ -100,6 +108,10 @@ simulator-page: $(READY)  ## docs/simulator.md, from the simulator's own models
 bench-catalog: $(READY)  ## what commands take on vaults of up to 100,000 backups, as a table
 	@$(BIN)/python benchmarks/catalog.py
 
+bench-transfer: $(READY) $(RIVALS)/.ready  ## transfers beside what else one might pick, as tables (about half an hour; PARTS="stores costs memory links")
+	@scripts/system-packages.sh awscli curl gcc libc6-dev nginx-light
+	@$(BIN)/python benchmarks/transfer.py --others $(RIVALS)/bin $(if $(PARTS),--parts $(PARTS))
+
 lint: $(READY)  ## style, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -116,6 +128,7 @@ lock: $(READY)  ## resolve the dependencies again and write requirements/*.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-annotate --python-version 3.11 --custom-compile-command "make lock" --output-file requirements/emulators.txt requirements/emulators.in
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-annotate --python-version 3.11 --custom-compile-command "make lock" --output-file requirements/stores.txt requirements/stores.in
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-annotate --python-version 3.11 --custom-compile-command "make lock" --constraint requirements/dev.txt --output-file requirements/ui.txt requirements/ui.in
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --no-annotate --python-version 3.11 --custom-compile-command "make lock" --output-file requirements/bench.txt requirements/bench.in
 
 clean:
-	rm -rf $(VENV) $(EMULATORS) $(UI) $(DEPLOYMENT) .nox dist docs/_build demo-vault demo-airflow .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(EMULATORS) $(RIVALS) $(UI) $(DEPLOYMENT) .nox dist docs/_build demo-vault demo-airflow .pytest_cache .mypy_cache .ruff_cache

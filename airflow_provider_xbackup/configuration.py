@@ -70,6 +70,28 @@ def vaults() -> tuple[WatchedVault, ...]:
     return read_vaults(conf.get(_SECTION, "vaults", fallback=""))
 
 
+def download_connections() -> int:
+    """Return how many connections bring a file where one is slow: ``[xbackup] download_connections``.
+
+    :return: the number, 1 for no more than one
+    :raises InvalidArgumentError: when the option is no such number
+    """
+    from airflow.providers.common.compat.sdk import conf
+
+    from airflow_provider_xbackup.transfer.parts import CONNECTIONS, MOST_CONNECTIONS
+
+    text = conf.get(_SECTION, "download_connections", fallback="").strip()
+    if not text:
+        return CONNECTIONS
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= 2 else 0
+    if not 1 <= number <= MOST_CONNECTIONS:
+        raise InvalidArgumentError(
+            f"[{_SECTION}] download_connections in Airflow's configuration must be a whole number from 1 to "
+            f"{MOST_CONNECTIONS}, and is {text!r}."
+        )
+    return number
+
+
 def _read_seconds(option: str, default: timedelta) -> timedelta:
     from airflow.providers.common.compat.sdk import conf
 

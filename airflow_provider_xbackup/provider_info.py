@@ -150,6 +150,14 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "/var/lib/airflow/xbackup-spool",
                         "default": "",
                     },
+                    "download_connections": {
+                        "description": "How many connections bring a file of Xray at once, 1 to 16, where "
+                        "one of them is slow and the server can send parts.",
+                        "version_added": "0.1.0",
+                        "type": "integer",
+                        "example": None,
+                        "default": "8",
+                    },
                     "xray_cooldown": {
                         "description": "Seconds to wait where Xray refuses a backup, because of its cooldown or a "
                         "job that runs, and names no time.",

@@ -188,6 +188,17 @@ def served(sim: Simulator) -> Callable[..., bytes]:
     return served
 
 
+@pytest.fixture
+def several_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every connection count as slow, so that files of 600 KB already come in parts of 200 KB."""
+    from airflow_provider_xbackup.transfer import parts
+
+    monkeypatch.setattr(parts, "TRIAL", 200_000)
+    monkeypatch.setattr(parts, "ENOUGH", float("inf"))
+    monkeypatch.setattr(parts, "MEMORY", 4 * 200_000)
+    monkeypatch.setenv("AIRFLOW__XBACKUP__DOWNLOAD_CONNECTIONS", "4")
+
+
 def load_dags(folder: Path) -> dict[str, Any]:
     """Parse a folder as Airflow would; every file in it must be importable."""
     try:

@@ -41,7 +41,7 @@ class ZipInspector:
     ``content=True`` walks the entries as they come: inflates them, checks every CRC and size, counts
     the entities in the JSON files, and compares the central directory with what was read. Such a zip
     must be plain: it begins with its first entry, nothing lies between, and nothing after the end.
-    ``content=False`` keeps the end of the file only (64 MiB at most) and checks the structure: end
+    ``content=False`` keeps the end of the file only (32 MiB at most) and checks the structure: end
     records, a well-formed central directory, entries that lie inside the file and do not overlap.
 
     :param content: read the content, or the structure only

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from airflow_provider_xbackup.contents import zipformat as zf
 from airflow_provider_xbackup.contents.errors import DamagedZipError
-from airflow_provider_xbackup.contents.zipstructure import WINDOW, read_directory
+from airflow_provider_xbackup.contents.zipstructure import read_directory
 from airflow_provider_xbackup.contents.zipwalk import ContentWalk, EntryReader
 
 #: What is walked through at once before what was found is taken: deflate makes 16 MiB of it at most.
@@ -17,6 +17,8 @@ _PIECE = 16 * 1024
 #: Reading on over so many bytes costs less than another request.
 _GAP = 1024 * 1024
 _TAIL = 1024 * 1024
+#: A directory of 600,000 entries fits.
+_LONGEST_DIRECTORY = 64 * 1024 * 1024
 
 
 class ZipSource(Protocol):
@@ -129,7 +131,7 @@ class _Tail:
         self._read = read
         self._last = b"".join(read(max(0, size - _TAIL), size))
         self.end = size
-        self.begin = max(0, size - WINDOW)
+        self.begin = max(0, size - _LONGEST_DIRECTORY)
 
     def read(self, begin: int, end: int) -> bytes:
         first = self.end - len(self._last)

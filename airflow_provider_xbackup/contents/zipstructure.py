@@ -10,8 +10,8 @@ from typing import Protocol
 from airflow_provider_xbackup.contents import zipformat as zf
 from airflow_provider_xbackup.contents.errors import DamagedZipError
 
-#: How much of the end of the file is kept. A directory of 600,000 entries fits.
-WINDOW = 64 * 1024 * 1024
+#: How much of the end of the file is kept. A directory of 300,000 entries fits.
+WINDOW = 32 * 1024 * 1024
 #: Blocks below this are put together, so that blocks of one byte do not cost a list entry each.
 _SMALL = 256 * 1024
 _LONGEST_COMMENT = 0xFFFF
@@ -86,8 +86,8 @@ def read_directory(tail: Tail, see: Callable[[zf.Entry], None]) -> zf.End:
         )
     if end.offset < tail.begin:
         raise DamagedZipError(
-            f"The central directory has {end.size} bytes, more than the {WINDOW >> 20} MiB that "
-            "a check of the structure keeps. Use check='content'.",
+            f"The central directory has {end.size} bytes, more than the "
+            f"{(tail.end - tail.begin) >> 20} MiB of the zip's end that are looked at. Use check='content'.",
             "directory-too-large",
         )
     _read_records(tail, end, see)

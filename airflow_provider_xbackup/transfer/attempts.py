@@ -15,7 +15,6 @@ from tenacity.wait import wait_exponential, wait_random
 from airflow_provider_xbackup.contents.errors import DamagedZipError
 from airflow_provider_xbackup.errors import BackupError
 from airflow_provider_xbackup.http.errors import ConnectionFailedError
-from airflow_provider_xbackup.http.sync import Client
 from airflow_provider_xbackup.services.errors import (
     FileNotAvailableError,
     ServerFaultError,
@@ -23,7 +22,6 @@ from airflow_provider_xbackup.services.errors import (
     ThrottledError,
     UnreadableAnswerError,
 )
-from airflow_provider_xbackup.services.xray import Artifact
 from airflow_provider_xbackup.transfer.download import Download
 from airflow_provider_xbackup.transfer.errors import (
     RefusedFileError,
@@ -64,15 +62,13 @@ _BEGIN_ANEW = (
 class Attempts:
     """The attempts to take one file of a job.
 
-    :param client: the tenant's client
-    :param artifact: which file
-    :param job_id: whose it is
+    :param begin: begins to download it
+    :param name: what it is, and whose
     :param patience: how long a file that is not there yet is asked for again
     """
 
-    client: Client
-    artifact: Artifact
-    job_id: str
+    begin: Callable[[], Download]
+    name: str
     patience: timedelta
     _download: Download | None = field(default=None, init=False, repr=False)
 
@@ -81,7 +77,7 @@ class Attempts:
 
         :raises ServiceError: when there is no file to be had
         """
-        self._download = Download(self.client, self.artifact)
+        self._download = self.begin()
         return self._download
 
     def persist(self, take: Callable[[], T]) -> T:
@@ -132,7 +128,7 @@ class Attempts:
         return f" ended after {self._download.received}{of} bytes{again}"
 
     def __str__(self) -> str:
-        return f"{self.artifact.label} of job {self.job_id}"
+        return self.name
 
 
 class _Patience(stop_base):

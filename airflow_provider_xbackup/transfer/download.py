@@ -6,7 +6,8 @@ import logging
 import random
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 
 from tenacity import nap
 
@@ -33,6 +34,7 @@ from airflow_provider_xbackup.services.xray import (
 )
 from airflow_provider_xbackup.transfer.errors import ReplacedFileError, WrongLengthError
 from airflow_provider_xbackup.transfer.judge import check_not_superseded
+from airflow_provider_xbackup.transfer.parts import Budget, NoPartsError, Parts, is_worth_parts, tried
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +48,7 @@ LONGEST_PAUSE = 30.0
 """Seconds. The pauses before so many resumes add up to a minute and a half: as long as a gateway may restart."""
 
 _REDIRECTS = 3
+_SETTLED = timedelta(minutes=1)
 _DECODED_AT_ONCE = 1 << 20
 _REPLACED = "The server's backup file changed while it was being downloaded."
 
@@ -56,10 +59,12 @@ class OpenFile:
 
     :param remote: what the headers say
     :param stream: the open answer
+    :param link: the redirect that led there, or None; it may be a credential
     """
 
     remote: RemoteFile
     stream: Stream
+    link: str | None = field(default=None, repr=False)
 
     def blocks(self) -> Iterator[bytes]:
         """Read the bytes of this one connection.
@@ -73,61 +78,78 @@ class OpenFile:
         self.stream.close()
 
 
-def open_file(client: Client, artifact: Artifact, resume: Resume | None = None) -> OpenFile:
+def open_file(
+    client: Client, artifact: Artifact, resume: Resume | None = None, link: str | None = None
+) -> OpenFile:
     """Ask for a file, and follow the redirect to a storage if there is one: without the token, each time anew.
 
     :param client: the client of the tenant's connection
     :param artifact: which file
     :param resume: where to go on, or None for the whole file
+    :param link: a redirect that led there before, to follow it again; None to ask for one
     :raises ServiceError: when there is no file to be had
     :raises ConnectionFailedError: when the server cannot be reached
     """
     request = file_request(artifact)
     if resume is not None:
-        request = request.with_headers(Range=f"bytes={resume.offset}-", If_Range=resume.validator)
-    stream = client.open(request)
-    read = read_file
+        request = request.with_headers(Range=resume.range, If_Range=resume.validator)
+    stream = client.open(request) if link is None else client.open_link(_link_request(request), link)
+    read = read_file if link is None else read_linked_file
     for _ in range(_REDIRECTS):
         location = read_redirect(stream.answer)
         if location is None:
             # Only who resumes names a range.
-            return _opened(stream, read_file_end if resume and stream.status == 416 else read)
+            return _opened(stream, read_file_end if resume and stream.status == 416 else read, link)
         stream.close()
         stream = client.open_link(_link_request(request), location)
-        read = read_linked_file
+        read, link = read_linked_file, location
     stream.close()
     raise UnreadableAnswerError("Xray redirects the download of the backup file in circles.")
 
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Where a broken download goes on.
+    """Where a download goes on.
 
     :param offset: bytes that are here already
     :param validator: what says that the file is still the same: a strong ETag or its Last-Modified
+    :param end: the byte after the last that is wanted, or None for all
     """
 
     offset: int
     validator: str
+    end: int | None = None
+
+    @property
+    def range(self) -> str:
+        """The value of ``Range``."""
+        return f"bytes={self.offset}-{'' if self.end is None else self.end - 1}"
 
 
 class Download:
     """One file of a backup, read to its end over as many connections as that takes.
 
     A connection that breaks is resumed where it broke if the server serves ranges and names something
-    that identifies the file; a file that changed in between is never spliced.
+    that identifies the file; a file that changed in between is never spliced. Where the connection is slow
+    and the server serves ranges, several bring parts of the rest at the same time.
 
     :param client: the client of the tenant's connection
     :param artifact: which file
+    :param connections: how many at the same time
+    :param budget: what parts may cost of the service's requests
     :ivar remote: what its headers said when it was begun
     :ivar received: how many of its bytes have come
     :ivar resumed: how often it went on after a break
     :raises ServiceError: when there is no file to be had
     """
 
-    def __init__(self, client: Client, artifact: Artifact) -> None:
+    def __init__(
+        self, client: Client, artifact: Artifact, connections: int = 1, budget: Budget | None = None
+    ) -> None:
         self._client = client
         self._artifact = artifact
+        self._connections = connections
+        self._budget = budget or Budget()
         self._open = open_file(client, artifact)
         self.remote = self._open.remote
         self.received = 0
@@ -155,7 +177,7 @@ class Download:
                     skip = self._reopen(self.received)
                     broken = False
                     self.resumed += 1
-                for block in self._open.blocks():
+                for block in self._arriving(skip):
                     fresh = block[skip:]
                     skip -= len(block) - len(fresh)
                     if fresh:
@@ -175,6 +197,36 @@ class Download:
                 nap.sleep(pause)
             else:
                 return
+
+    def _arriving(self, skip: int) -> Iterator[bytes]:
+        """Read on over the open connection, and over several where it shows to be slow."""
+        blocks = self._open.blocks()
+        # What begins anew instead of going on comes from a server without ranges.
+        if skip == 0 and self._divisible and (yield from tried(blocks)):
+            self._open.close()
+            yield from self._in_parts()
+        else:
+            yield from blocks
+
+    @property
+    def _divisible(self) -> bool:
+        """Whether the rest can be had in parts, and is long enough."""
+        return (
+            self._connections > 1
+            and is_worth_parts((self.remote.length or 0) - self.received)
+            and self.remote.accepts_ranges
+            and _strong_validator(self.remote) is not None
+        )
+
+    def _in_parts(self) -> Iterator[bytes]:
+        source = _PartSource(self._client, self._artifact, self.remote, self._open.link, self._budget)
+        log.info("One connection is slow: the rest of the file comes over %d.", self._connections)
+        try:
+            yield from Parts(source.open, self._connections).blocks(self.received, self.remote.length or 0)
+        except BackupError as error:
+            # One connection goes on, and judges what is in the way. A server may also stand fewer of them.
+            self._connections = 1 if isinstance(error, NoPartsError) else self._connections // 2
+            raise ConnectionFailedError(f"{error} The download goes on over one connection.") from None
 
     def _reopen(self, done: int) -> int:
         """Open the file again and return how many bytes at the start of its body are here already."""
@@ -220,15 +272,66 @@ class Download:
         )
 
     def _changed(self) -> bool:
-        here, there = self.remote, self._open.remote
-        return (there.etag or here.etag, there.last_modified or here.last_modified) != (
-            here.etag,
-            here.last_modified,
-        )
+        return _differs(self.remote, self._open.remote)
 
     def _check_length(self) -> None:
         if self.remote.encoding is None and self.remote.length not in (None, self.received):
             raise ConnectionFailedError("The download ended before its announced end.")
+
+
+class _PartSource:
+    """Opens parts of a file, and nothing that is not exactly the part of that file.
+
+    A link that led to the file is followed again as long as the storage takes it: links may be good for once.
+
+    :param client: the client of the tenant's connection
+    :param artifact: which file
+    :param remote: what its headers said when it was begun
+    :param link: the link that led there, or None where the service itself sends it
+    :param budget: what may be asked of the service
+    """
+
+    def __init__(
+        self, client: Client, artifact: Artifact, remote: RemoteFile, link: str | None, budget: Budget
+    ) -> None:
+        self._client = client
+        self._artifact = artifact
+        self._remote = remote
+        self._link = link
+        self._budget = budget
+        self._lasting = True
+        self._reused = False
+
+    def open(self, start: int, end: int) -> Stream:
+        """Open the bytes from one offset to another.
+
+        :raises NoPartsError: when something else came
+        :raises BackupError: when nothing came
+        """
+        opened = self._open(Resume(start, _strong_validator(self._remote) or "", end))
+        found = read_content_range(opened.stream.answer.headers.get("content-range"))
+        there = opened.remote
+        is_part = opened.stream.status == 206 and there.length == end - start and there.encoding is None
+        if not is_part or found != (start, self._remote.length) or _differs(self._remote, there):
+            opened.close()
+            raise NoPartsError("The server did not send the part of the file that was asked for.")
+        return opened.stream
+
+    def _open(self, resume: Resume) -> OpenFile:
+        if (link := self._link) is not None:
+            try:
+                opened = open_file(self._client, self._artifact, resume, link)
+            except SpentLinkError:
+                # One that was good more than once has grown too old, and the next is again.
+                self._link, self._lasting = None, self._reused
+            else:
+                self._reused = True
+                return opened
+        self._budget.spend()
+        opened = open_file(self._client, self._artifact, resume)
+        if self._lasting:
+            self._link = opened.link
+        return opened
 
 
 def decoded(blocks: Iterable[bytes], encoding: str | None) -> Iterator[bytes]:
@@ -287,13 +390,24 @@ def _pause_after(failures: int) -> float:
     return min(2.0 ** (failures - 1), LONGEST_PAUSE) + random.random()  # noqa: S311 - spreads load, hides nothing
 
 
+def _strong_validator(remote: RemoteFile) -> str | None:
+    """Return what identifies every byte of a file: a time does only once it has passed (RFC 9110, 8.8.2.2)."""
+    settled = remote.last_modified is not None and remote.date - remote.last_modified >= _SETTLED
+    return _validator(remote) if remote.etag or settled else None
+
+
+def _differs(here: RemoteFile, there: RemoteFile) -> bool:
+    """Tell whether an answer names another file than the one that was begun."""
+    return (there.etag or here.etag, there.last_modified or here.last_modified) != (here.etag, here.last_modified)
+
+
 def _new_decoder() -> zlib._Decompress:
     return zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
 
 
-def _opened(stream: Stream, read: Callable[[Answer], RemoteFile]) -> OpenFile:
+def _opened(stream: Stream, read: Callable[[Answer], RemoteFile], link: str | None) -> OpenFile:
     try:
-        return OpenFile(read(stream.answer), stream)
+        return OpenFile(read(stream.answer), stream, link)
     except ServiceError:
         stream.close()
         raise

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from airflow_provider_xbackup.contents.zipcheck import ZipInspector, ZipReport
 from airflow_provider_xbackup.errors import BackupError, InvalidArgumentError
@@ -43,8 +44,11 @@ from airflow_provider_xbackup.transfer.judge import (
     check_not_superseded,
     check_projects,
 )
+from airflow_provider_xbackup.transfer.meanwhile import Meanwhile
 from airflow_provider_xbackup.transfer.options import Check
+from airflow_provider_xbackup.transfer.parts import CONNECTIONS, Budget
 from airflow_provider_xbackup.vault.acceptance import how_to_accept
+from airflow_provider_xbackup.vault.beside import beside
 from airflow_provider_xbackup.vault.catalog import Backup
 from airflow_provider_xbackup.vault.chain import newest_reliable_full
 from airflow_provider_xbackup.vault.drops import find_drops, sizes_of
@@ -81,6 +85,7 @@ class XrayTransfer:
     :param accept_identical: take a data zip that equals another job's byte for byte
     :param max_drop: the share by which a full may fall below its predecessor before it is suspect
     :param lock: for how long, and how hard, the backup is locked
+    :param connections: how many bring a file at the same time where one is slow
     :param patience: how long a file that is not there yet is asked for again
     """
 
@@ -94,6 +99,7 @@ class XrayTransfer:
     accept_identical: bool = False
     max_drop: float = 0.5
     lock: Lock | None = None
+    connections: int = CONNECTIONS
     patience: timedelta = timedelta(minutes=10)
     # A file may be looked at many times within the tenant's budget of requests: each project is counted once, and
     # the tenant as a whole, which is None.
@@ -102,6 +108,7 @@ class XrayTransfer:
     )
     # When the job's files were written, once they were seen: one that is written later is another job's.
     _written: dict[Artifact, datetime] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _budget: Budget = field(default_factory=Budget, init=False, repr=False, compare=False)
     # One that is an earlier backup's is not transferred again to find that out again, by what identifies it.
     _refused: dict[object, StaleFileError] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -133,7 +140,8 @@ class XrayTransfer:
             raise DamagedBackupError(
                 f"The backup {stored.location} of job {self.job.job_id} is stored, and damaged: "
                 f"{' '.join(stored.verdict.flaws)} What is served now is not taken in its place. Run the DAG "
-                "again: a new run asks for a new backup."
+                "again: a new run asks for a new backup. Where another vault holds a copy, "
+                "`xbackup replicate COPY VAULT --repair` brings this one back."
             )
         if stored is None and self.job.finished_at is None:
             return replace(self, job=self._seen_done()).run()
@@ -174,11 +182,15 @@ class XrayTransfer:
         return self.job.finished(status.at)
 
     def _take(self) -> Backup:
-        # What is stored stays: an attachments file that breaks or comes late costs no second download of the data.
-        attempts = self._attempts(Artifact.DATA)
-        draft, remote, report = attempts.persist(lambda: self._begin(attempts))
-        with draft:
-            missing = self._add_attachments(draft) if self.job.with_attachments else ""
+        with contextlib.ExitStack() as undo:
+            # What is stored stays: a file that breaks or comes late costs no second download of the other.
+            draft = undo.enter_context(self.vault.draft("xray", self.account, self.backup_id, lock=self.lock))
+            attachments = None
+            if self.job.with_attachments:
+                attachments = undo.enter_context(Meanwhile(partial(self._add_attachments, draft)))
+            attempts = self._attempts(Artifact.DATA)
+            remote, report = attempts.persist(lambda: self._add_data(draft, attempts))
+            missing = "" if attachments is None else attachments.result()
             return draft.commit(
                 modified_since=self.job.modified_since,
                 base=self.job.base,
@@ -196,20 +208,20 @@ class XrayTransfer:
                 producer=self.producer,
             )
 
-    def _begin(self, attempts: Attempts) -> tuple[Draft, RemoteFile, ZipReport]:
-        """Begin a draft with the data in it."""
-        with contextlib.ExitStack() as undo:
-            draft = undo.enter_context(self.vault.draft("xray", self.account, self.backup_id, lock=self.lock))
-            with attempts.open() as download:
-                if known := self._refused.get(identify(download.remote)):
-                    raise StaleFileError(*known.args)
-                inspection = Inspection(self.check, entities=True)
-                blocks = inspection.watched(download.blocks(), self._judge)
-                data = self._add(draft, Artifact.DATA, download, blocks)
-            if inspection.report.entries and not self.accept_identical:
+    def _add_data(self, draft: Draft, attempts: Attempts) -> tuple[RemoteFile, ZipReport]:
+        """Store the data, and nothing where it is refused."""
+        with attempts.open() as download:
+            if known := self._refused.get(identify(download.remote)):
+                raise StaleFileError(*known.args)
+            inspection = Inspection(self.check, entities=True)
+            data = self._add(draft, Artifact.DATA, download, inspection.watched(download.blocks(), self._judge))
+        if inspection.report.entries and not self.accept_identical:
+            try:
                 self._refuse_identical(data, download.remote)
-            undo.pop_all()
-        return draft, download.remote, inspection.report
+            except BackupError:
+                draft.take_back(data.role)
+                raise
+        return download.remote, inspection.report
 
     def _add(
         self, draft: Draft, artifact: Artifact, download: Download, blocks: Iterator[bytes]
@@ -227,16 +239,17 @@ class XrayTransfer:
         log.info("Stored %s: %d bytes, sha256 %s.", added.name, added.stored_size, added.stored_sha256)
         return added
 
-    def _add_attachments(self, draft: Draft) -> str:
+    def _add_attachments(self, draft: Draft, this: Meanwhile[str]) -> str:
         """Store the attachments; return why they could not be had, or an empty text."""
         attempts = self._attempts(Artifact.ATTACHMENTS)
 
         def add() -> None:
             with attempts.open() as download:
                 inspection = Inspection(self.check, entities=False)
-                self._add(draft, Artifact.ATTACHMENTS, download, inspection.watched(download.blocks()))
+                blocks = this.while_wanted(inspection.watched(download.blocks()))
+                self._add(draft, Artifact.ATTACHMENTS, download, blocks)
 
-        # The data has passed as the job's own: whatever is wrong with its attachments is no reason to lose it.
+        # The data passes, or does not, by itself: whatever is wrong with its attachments is no reason to lose it.
         try:
             attempts.persist(add)
         except (UntakenFileError, RefusedFileError) as error:
@@ -346,7 +359,11 @@ class XrayTransfer:
         return Scope(project_ids=self.job.request.sorted_project_ids, attachments=self.job.with_attachments)
 
     def _attempts(self, artifact: Artifact) -> Attempts:
-        return Attempts(self.client, artifact, self.job.job_id, self.patience)
+        return Attempts(
+            partial(Download, self.client, artifact, self.connections, self._budget),
+            f"{artifact.label} of job {self.job.job_id}",
+            self.patience,
+        )
 
 
 class Inspection:
@@ -367,9 +384,7 @@ class Inspection:
         :param judges: called with the report at the end; what they raise refuses the zip
         :raises DamagedZipError: when it is broken
         """
-        for block in blocks:
-            self._inspector.feed(block)
-            yield block
+        yield from beside(blocks, self._inspector.feed, name="xbackup-inspect")
         self._report = self._inspector.finish()
         for judge in judges:
             judge(self._report)

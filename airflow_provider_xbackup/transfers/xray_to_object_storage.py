@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_xbackup import configuration
 from airflow_provider_xbackup.exceptions import account_label, airflow_errors
 from airflow_provider_xbackup.hooks.vault import VaultHook
 from airflow_provider_xbackup.hooks.xray import XrayHook
@@ -113,6 +114,7 @@ class XrayToObjectStorageOperator(BaseOperator):
                 accept_identical=self.accept_identical,
                 max_drop=self.max_drop,
                 lock=Lock.of(self.lock_for, self.lock_mode),
+                connections=configuration.download_connections(),
             ).run()
         self.log.info("%s", outcome.conclusion_of(backup))
         outcome.announce(context, self, backup)

@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_xbackup.errors import InvalidArgumentError, MissingDependencyError
+from airflow_provider_xbackup.vault.beside import beside
 from airflow_provider_xbackup.vault.errors import EncryptionError
 from airflow_provider_xbackup.vault.piping import through_thread
 
@@ -38,10 +39,8 @@ class Digest:
         self._hash.update(block)
 
     def of(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
-        """Pass blocks on, unchanged."""
-        for block in blocks:
-            self.update(block)
-            yield block
+        """Pass blocks on, unchanged; they are hashed beside it, and end when all of them are."""
+        return beside(blocks, self.update, name="xbackup-digest")
 
     @property
     def sha256(self) -> str:

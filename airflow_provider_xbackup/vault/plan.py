@@ -347,8 +347,6 @@ def choose_kept(policy: RetentionPolicy, entries: Iterable[Entry], *, now: datet
             why[entry.backup_id].append("held")
         if entry.retained:
             why[entry.backup_id].append(entry.retained)
-        if entry.retained:
-            why[entry.backup_id].append(entry.retained)
     for noun, eligible in (("backup", candidates), ("full", [entry for entry in candidates if entry.full])):
         for entry in eligible[:1]:
             why[entry.backup_id].append(f"newest whole {noun}")

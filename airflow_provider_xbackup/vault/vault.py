@@ -424,6 +424,16 @@ class Draft:
         if self.lock is not None and self.path.manifest not in listed:
             lock_files(self._store, self.lock, self.path, self.artifacts)
 
+    def take_back(self, role: str) -> None:
+        """Remove a file that was added, as far as that is possible; another may be added in its place.
+
+        :param role: ``backup``, ``attachments`` or ``bot``
+        """
+        with self._lock:
+            artifact = self._artifacts.pop(role)
+        with contextlib.suppress(VaultError):  # it is written over, or is garbage that retention collects
+            self._store.delete(self.path.file(artifact.name))
+
     def discard(self) -> None:
         """Remove what this attempt has stored, as far as that is possible, unless a manifest was tried."""
         if self._manifest_tried:

@@ -22,7 +22,7 @@ GRACE = 2.0
 Airflow kills a task five seconds after it told it to stop.
 """
 
-_LONGEST_WAIT = 0.2
+LONGEST_WAIT = 0.2
 """Seconds. A signal that comes just before a wait does not end it: its handler runs when the wait is over."""
 
 _BLOCKS_AHEAD = 2
@@ -79,7 +79,7 @@ def await_end(futures: Iterable[Future[Any]]) -> None:
     """
     for future in futures:
         while not future.done():
-            wait([future], _LONGEST_WAIT)
+            wait([future], LONGEST_WAIT)
 
 
 def interruptible(call: Callable[[], T]) -> T:
@@ -159,7 +159,7 @@ class _Handover:
         """Hand a block over; False when nobody takes any more."""
         with self._changed:
             while not self._left and len(self._blocks) >= _BLOCKS_AHEAD:
-                self._changed.wait(_LONGEST_WAIT)
+                self._changed.wait(LONGEST_WAIT)
             self._blocks.append(block)
             self._changed.notify_all()
             return not self._left

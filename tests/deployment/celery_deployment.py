@@ -164,6 +164,8 @@ class Deployment:
             SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL="5",
             SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL="10",
             SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD="10",
+            # A stall is one of a whole file, not of a part.
+            XBACKUP__DOWNLOAD_CONNECTIONS="1",
             # What a refusal means that names no time.
             XBACKUP__XRAY_COOLDOWN=str(COOLDOWN),
             XBACKUP__XENIOO_COOLDOWN=str(BOT_COOLDOWN),

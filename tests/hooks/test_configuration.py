@@ -1,4 +1,4 @@
-"""How long a refusal lasts that names no time: the options, and what they reach."""
+"""The options of Airflow's configuration, and what they reach."""
 
 from __future__ import annotations
 
@@ -144,3 +144,27 @@ def test_an_option_that_cannot_be_meant_costs_no_backup(monkeypatch, sim, tenant
             call()
 
     assert not sim.journal.entries()
+
+
+# Connections
+
+
+def test_the_default_number_of_connections_is_the_one_that_airflow_shows():
+    shown = get_provider_info()["config"]["xbackup"]["options"]["download_connections"]["default"]
+
+    assert configuration.download_connections() == int(shown)
+
+
+@pytest.mark.parametrize("value", ["1", "4", "16", " 8 "])
+def test_a_number_of_connections_is_taken(monkeypatch, value):
+    configure(monkeypatch, "download_connections", value)
+
+    assert configuration.download_connections() == int(value)
+
+
+@pytest.mark.parametrize("value", ["0", "17", "-1", "many", "2.5", "1000000", "²"])
+def test_a_number_of_connections_that_cannot_be_meant_is_refused_and_named(monkeypatch, value):
+    configure(monkeypatch, "download_connections", value)
+
+    with pytest.raises(InvalidArgumentError, match=rf"\[xbackup\] download_connections .*1 to 16.*{value}"):
+        configuration.download_connections()

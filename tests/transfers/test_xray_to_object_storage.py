@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import threading
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -395,8 +396,15 @@ def test_attachments_that_later_ones_took_the_place_of_leave_the_data_stored_and
 ):
     job = finished_job(with_attachments=True)
     sim.advance(60)
-    sim.add_fault(action="reset", path="/_storage/", after_bytes=100, after=1)
-    naps.wake = lambda: sim.other_client_backup(with_attachment=True)
+    sim.settings.xray.download.redirect = False
+    sim.add_fault(action="reset", path=f"{ATTACHMENTS}$", after_bytes=100)
+
+    def replace_once_the_data_is_stored() -> None:
+        while not any(path.name.startswith("backup.") for path in objects(vault)):
+            threading.Event().wait(0.01)
+        sim.other_client_backup(with_attachment=True)
+
+    naps.wake = replace_once_the_data_is_stored
 
     with pytest.raises(XBackupFailError, match=r"without its attachments.*A later backup of the tenant"):
         operator(job, vault).execute(make_context())

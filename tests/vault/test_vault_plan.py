@@ -392,6 +392,15 @@ def test_an_empty_group_has_an_empty_plan() -> None:
     assert planned(LAST, "") == RetentionPlan(GROUP, ())
 
 
+def test_what_a_bucket_locks_stays_and_says_so_once() -> None:
+    locked = dataclasses.replace(entry("8f"), retained="locked until 2027-01-01 00:00 UTC")
+
+    found = plan(RetentionPolicy(keep_last=1), GROUP, [entry("9f"), locked, entry("7f")], now=NOW)
+
+    assert [each.path for each in found.expire] == [path(7, "f")]
+    assert found.decisions[1].reasons == ("locked until 2027-01-01 00:00 UTC",)
+
+
 def test_a_plan_tells_itself_as_json() -> None:
     told = planned({}, "9f 8f").to_dict()
 

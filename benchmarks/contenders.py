@@ -1,0 +1,153 @@
+"""One transfer in a process of its own, measured in it: this package's, or one of those it is compared with.
+
+    python benchmarks/contenders.py xbackup URL TARGET '{"check": "structure"}'
+
+Prints wall clock, CPU and by how much memory peaked above the loaded libraries, as JSON. What only starts up is
+not measured: an Airflow worker has loaded its libraries before, too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+_MIB = 1 << 20
+
+
+def measure(transfer: Callable[[], object]) -> dict[str, float]:
+    """Do a transfer whose libraries are loaded.
+
+    :param transfer: does it
+    :return: ``wall`` and ``cpu`` in seconds, ``peak`` in MiB
+    """
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here on
+    before = _memory("VmRSS")
+    cpu, wall = _cpu(), time.perf_counter()
+    transfer()
+    return {
+        "wall": time.perf_counter() - wall,
+        "cpu": _cpu() - cpu,
+        "peak": (_memory("VmHWM") - before) / _MIB,
+    }
+
+
+def xbackup(url: str, target: str, options: dict[str, Any]) -> Callable[[], object]:
+    """The operator of this package, from a finished job to the backup in the vault."""
+    from datetime import UTC, datetime, timedelta
+    from types import SimpleNamespace
+
+    import obstore.store  # noqa: F401 - loaded before the measurement
+    import pyrage  # noqa: F401
+    import requests
+    import zstandard  # noqa: F401
+    from airflow.sdk.execution_time.context import OutletEventAccessors
+
+    from airflow_provider_xbackup.transfer import xray  # noqa: F401
+    from airflow_provider_xbackup.transfers.xray_to_object_storage import XrayToObjectStorageOperator
+    from airflow_provider_xbackup.vault import connect  # noqa: F401
+
+    parts = urlsplit(url)
+    os.environ["AIRFLOW_CONN_BENCHMARK"] = json.dumps(
+        {"conn_type": "xray", "host": f"http://{parts.netloc}", "login": "id", "password": "secret"}
+    )
+    os.environ["AIRFLOW__XBACKUP__DOWNLOAD_CONNECTIONS"] = str(options.pop("connections", 8))
+    written = requests.head(url, timeout=10).headers["last-modified"]
+    at = datetime.strptime(written, "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC)
+    job = {
+        "job_id": f"{time.time_ns():x}",
+        "requested_at": (at - timedelta(minutes=1)).isoformat(),
+        "finished_at": at.isoformat(),
+        "kind": "full",
+        "base": None,
+        "project_ids": None,
+        "modified_since": None,
+        "with_attachments": options.pop("attachments", False),
+    }
+    task = XrayToObjectStorageOperator(
+        task_id="store", job=job, vault=target, accept_identical=True, xray_conn_id="benchmark", **options
+    )
+    ti = SimpleNamespace(dag_id="d", run_id="r", task_id="store", map_index=-1, try_number=1)
+    return lambda: task.execute({"ti": ti, "outlet_events": OutletEventAccessors()})
+
+
+def upload_fileobj(url: str, target: str, _: dict[str, Any]) -> Callable[[], object]:
+    """What people write by themselves first: requests and boto3."""
+    import boto3
+    import requests
+
+    client = boto3.client("s3")
+    place = urlsplit(target)
+
+    def transfer() -> None:
+        with requests.get(url, stream=True, timeout=60) as answer:
+            client.upload_fileobj(answer.raw, place.netloc, place.path.lstrip("/"))
+
+    return transfer
+
+
+def storage_path(url: str, target: str, _: dict[str, Any]) -> Callable[[], object]:
+    """Airflow's ObjectStoragePath, which opens S3 with s3fs."""
+    import requests
+    import s3fs  # noqa: F401 - loaded before the measurement
+    from airflow.sdk import ObjectStoragePath
+
+    path = ObjectStoragePath(target)
+
+    def transfer() -> None:
+        with requests.get(url, stream=True, timeout=60) as answer, path.open("wb") as file:
+            for block in answer.iter_content(_MIB):
+                file.write(block)
+
+    return transfer
+
+
+def http_to_s3(url: str, target: str, _: dict[str, Any]) -> Callable[[], object]:
+    """Airflow's own operator for this."""
+    import boto3  # noqa: F401 - loaded before the measurement
+    from airflow.providers.amazon.aws.transfers.http_to_s3 import HttpToS3Operator
+
+    parts, place = urlsplit(url), urlsplit(target)
+    os.environ["AIRFLOW_CONN_SOURCE"] = json.dumps({"conn_type": "http", "host": f"http://{parts.netloc}"})
+    os.environ["AIRFLOW_CONN_SINK"] = json.dumps(
+        {
+            "conn_type": "aws",
+            "login": os.environ["AWS_ACCESS_KEY_ID"],
+            "password": os.environ["AWS_SECRET_ACCESS_KEY"],
+            "extra": json.dumps({"endpoint_url": os.environ["AWS_ENDPOINT_URL"], "region_name": "us-east-1"}),
+        }
+    )
+    task = HttpToS3Operator(
+        task_id="store",
+        http_conn_id="source",
+        endpoint=parts.path,
+        method="GET",
+        s3_bucket=place.netloc,
+        s3_key=place.path.lstrip("/"),
+        replace=True,
+        aws_conn_id="sink",
+    )
+    return lambda: task.execute({})
+
+
+def _memory(name: str) -> int:
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name))
+    return int(line.split()[1]) * 1024
+
+
+def _cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+CONTENDERS = {each.__name__: each for each in (xbackup, upload_fileobj, storage_path, http_to_s3)}
+
+if __name__ == "__main__":
+    name, source, sink, *more = sys.argv[1:]
+    print(json.dumps(measure(CONTENDERS[name](source, sink, json.loads(more[0]) if more else {}))))

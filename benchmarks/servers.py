@@ -1,0 +1,205 @@
+"""The servers of the benchmarks, on this machine: a fast source, S3 that discards, S3 that stores, a slow link."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+HERE = Path(__file__).parent
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing123",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
+BUCKET = "benchmark"
+_ENTRY = 16 << 20
+_NGINX = """
+worker_processes 2;
+daemon off;
+user root;
+pid {folder}/nginx.pid;
+error_log {folder}/error.log;
+events {{ worker_connections 256; }}
+http {{
+    access_log off;
+    sendfile on;
+    sendfile_max_chunk 2m;
+    tcp_nopush on;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    default_type application/octet-stream;
+    server {{
+        listen 127.0.0.1:{port};
+        absolute_redirect off;
+        # As much of Xray's API as a transfer asks for.
+        location = /api/v2/authenticate {{ default_type application/json; return 200 '"benchmark"'; }}
+        location = /api/v2/backup/file {{ {file} }}
+        location = /api/v2/backup/file/attachment {{ {file} }}
+        location / {{ root {folder}; {ranges} }}
+    }}
+}}
+"""
+
+
+def free_port() -> int:
+    """Return a port on which nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@contextlib.contextmanager
+def running(*command: str | Path, port: int, environment: dict[str, str] | None = None) -> Iterator[None]:
+    """Run a server as long as the block, from when it listens.
+
+    :param command: the program and its arguments
+    :param port: where it will listen
+    :param environment: what its environment has beside ours
+    """
+    process = subprocess.Popen(
+        [str(word) for word in command],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | (environment or {}),
+    )
+    try:
+        while True:
+            if process.poll() is not None:
+                raise SystemExit(f"{command[0]} ended with {process.returncode}")
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            time.sleep(0.1)
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextlib.contextmanager
+def source(folder: Path, file: Path, *, redirect: bool = False, ranges: bool = True) -> Iterator[int]:
+    """Serve a folder with nginx, and a file of it as Xray serves backups.
+
+    :param folder: the folder
+    :param file: the file
+    :param redirect: whether Xray's answer is a link to the file
+    :param ranges: whether parts of it can be had
+    :return: the port
+    """
+    port = free_port()
+    limits = "" if ranges else "max_ranges 0;"
+    serve = f"return 302 /{file.name};" if redirect else f"alias {file}; {limits}"
+    settings = folder / "nginx.conf"
+    settings.write_text(_NGINX.format(folder=folder, port=port, file=serve, ranges=limits))
+    program = shutil.which("nginx") or "/usr/sbin/nginx"
+    with running(program, "-p", folder, "-c", settings, port=port):
+        yield port
+
+
+@contextlib.contextmanager
+def discarding_s3(folder: Path) -> Iterator[int]:
+    """Run an S3 server that throws away what it is sent; returns its port."""
+    program, port = folder / "s3_sink", free_port()
+    subprocess.run(["cc", "-O2", "-pthread", "-o", program, HERE / "s3_sink.c"], check=True)
+    with running(program, str(port), port=port):
+        yield port
+
+
+@contextlib.contextmanager
+def storing_s3(folder: Path, programs: Path) -> Iterator[int]:
+    """Run JuiceFS's gateway, a MinIO over files on this machine's disk; returns its port."""
+    juicefs, port = programs / "juicefs", free_port()
+    database, files = f"sqlite3://{folder}/juicefs.db", f"{folder}/juicefs/"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    make = [juicefs, "format", "--storage", "file", "--bucket", files, "--trash-days", "0", database, "benchmark"]
+    subprocess.run(make, check=True, **quiet)
+    environment = {
+        "MINIO_ROOT_USER": CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        "MINIO_ROOT_PASSWORD": CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+    }
+    serve = (juicefs, "gateway", "--multi-buckets", "--keep-etag", "--no-banner", "--cache-size", "0", database)
+    with running(*serve, f"127.0.0.1:{port}", port=port, environment=environment):
+        yield port
+
+
+@contextlib.contextmanager
+def slow_link(to: int, rate: float, latency: float) -> Iterator[int]:
+    """Run the slow link to a port; returns its own."""
+    port = free_port()
+    program = (sys.executable, HERE / "slow_link.py", str(port), str(to))
+    with running(*program, "--rate", str(rate), "--latency", str(latency), port=port):
+        yield port
+
+
+def write_zip(path: Path, size: int, content: str) -> None:
+    """Write a zip of about a size.
+
+    :param path: where
+    :param size: bytes, about
+    :param content: ``random``: stored entries that nothing compresses; ``json``: deflated entities;
+        ``holes``: one stored entry of a sparse file, which takes no room on the disk
+    """
+    if content == "holes":
+        return _write_holes(path, size)
+    deflated = content == "json"
+    text = _entities() if deflated else b""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED if deflated else zipfile.ZIP_STORED) as file:
+        number = 0
+        while path.stat().st_size < size:
+            name = f"tests_10042_{number}.json" if deflated else f"blob_{number}.bin"
+            file.writestr(name, text if deflated else os.urandom(min(_ENTRY, size)))
+            file.fp.flush()  # type: ignore[union-attr]
+            number += 1
+    return None
+
+
+def _entities() -> bytes:
+    chosen = random.Random(1)
+    words = ["".join(chosen.choices("etaoinshrdlu", k=chosen.randrange(3, 11))) for _ in range(2000)]
+    tests = [
+        {
+            "id": str(10_000 + number),
+            "type": "Manual",
+            "steps": [
+                {"action": " ".join(chosen.choices(words, k=20)), "result": " ".join(chosen.choices(words, k=12))}
+                for _ in range(5)
+            ],
+        }
+        for number in range(5000)
+    ]
+    return json.dumps({"tests": tests}).encode()
+
+
+def _write_holes(path: Path, size: int) -> None:
+    """One stored entry of zeros, whose CRC is left out: only ``check="structure"`` takes it."""
+    name = b"hole.bin"
+    extra = struct.pack("<HHQQ", 1, 16, size, size)
+    local = struct.pack("<IHHHHHIIIHH", 0x04034B50, 45, 0, 0, 0, 0x21, 0, 0xFFFFFFFF, 0xFFFFFFFF, len(name), 20)
+    central = struct.pack(
+        "<IHHHHHHIIIHHHHHII",
+        *(0x02014B50, 45, 45, 0, 0, 0, 0x21, 0, 0xFFFFFFFF, 0xFFFFFFFF),
+        *(len(name), 20, 0, 0, 0, 0, 0),
+    )
+    start = len(local) + len(name) + len(extra) + size
+    directory = central + name + extra
+    end64 = struct.pack("<IQHHIIQQQQ", 0x06064B50, 44, 45, 45, 0, 0, 1, 1, len(directory), start)
+    locator = struct.pack("<IIQI", 0x07064B50, 0, start + len(directory), 1)
+    end = struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 1, 1, len(directory), 0xFFFFFFFF, 0)
+    with path.open("wb") as file:
+        file.write(local + name + extra)
+        file.truncate(start)
+        file.seek(start)
+        file.write(directory + end64 + locator + end)

@@ -1,0 +1,333 @@
+"""Measure the transfer of a file from HTTP into object storage, beside what a user might pick instead.
+
+Everything runs on this machine, the contenders in turn, each in a process of its own. Prints Markdown, and writes
+it into a file where one is named.
+
+    python benchmarks/transfer.py [--parts stores costs memory links] [--runs 5] [--output FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from servers import (
+    BUCKET,
+    CREDENTIALS,
+    HERE,
+    discarding_s3,
+    slow_link,
+    source,
+    storing_s3,
+    write_zip,
+)
+
+GIB = 1 << 30
+KEY = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+OURS = "xbackup, check='structure'"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one transfer took: seconds, seconds, MiB."""
+
+    wall: float
+    cpu: float
+    peak: float
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where files go in one of the tables.
+
+    :param root: URL of a vault, and of single objects
+    :param environment: what the contenders' environment has to hold
+    """
+
+    root: str
+    environment: dict[str, str]
+
+
+Run = Callable[[str, Place, int], Figures]
+
+
+class Bench:
+    """The machinery of one run of the benchmark.
+
+    :param others: folder of the other contenders' programs
+    :param folder: for files
+    :param runs: how often each is measured
+    """
+
+    def __init__(self, others: Path, folder: Path, runs: int) -> None:
+        self.others = others
+        self.folder = folder
+        self.runs = runs
+
+    def python(self, name: str, interpreter: Path | str, **options: object) -> Run:
+        """Return a contender in Python, measured in its own process once its libraries are loaded."""
+
+        def run(url: str, place: Place, number: int) -> Figures:
+            words = [interpreter, HERE / "contenders.py", name, url, f"{place.root}/{name}-{number}"]
+            done = subprocess.run(
+                [*map(str, words), json.dumps(options)],
+                env=self._environment(place),
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if done.returncode:
+                raise SystemExit(f"{name} failed:\n{done.stdout}\n{done.stderr}")
+            return Figures(**json.loads(done.stdout.splitlines()[-1]))
+
+        return run
+
+    def shell(self, line: str) -> Run:
+        """Return a contender that is a line of shell, measured as a whole; it starts in a moment."""
+
+        def run(url: str, place: Place, number: int) -> Figures:
+            names = {
+                "url": url,
+                "target": f"{place.root}/shell-{number}",
+                "key": f"{BUCKET}/shell-{number}",
+                "path": place.root.removeprefix("file://"),
+            }
+            command = ["bash", "-o", "pipefail", "-c", line.format(**names)]
+            started = time.perf_counter()
+            process = subprocess.Popen(command, env=self._environment(place), stdout=subprocess.DEVNULL)
+            _, status, usage = os.wait4(process.pid, 0)
+            wall = time.perf_counter() - started
+            process.returncode = os.waitstatus_to_exitcode(status)
+            if process.returncode:
+                raise SystemExit(f"{line} ended with {process.returncode}")
+            return Figures(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+        return run
+
+    def measure(self, contenders: dict[str, Run], url: str, place: Place) -> dict[str, Figures]:
+        """Measure contenders in turn, and return the median of each; each runs once before, unmeasured."""
+        measured: dict[str, list[Figures]] = {name: [] for name in contenders}
+        for number in range(self.runs + 1):
+            for name, run in contenders.items():
+                figures = run(url, place, number)
+                if number:
+                    measured[name].append(figures)
+        return {
+            name: Figures(
+                statistics.median(one.wall for one in all_of),
+                statistics.median(one.cpu for one in all_of),
+                max(one.peak for one in all_of),
+            )
+            for name, all_of in measured.items()
+        }
+
+    def contenders(self) -> dict[str, Run]:
+        """Return what sends a file from HTTP to S3, this package first."""
+        python, others = sys.executable, self.others / "python"
+        return {
+            OURS: self.python("xbackup", python, check="structure"),
+            "xbackup, check='content'": self.python("xbackup", python, check="content"),
+            "rclone copyurl": self.shell(
+                f"{self.others}/rclone copyurl --config /dev/null --s3-provider Other --s3-env-auth "
+                '--s3-endpoint "$AWS_ENDPOINT_URL" {url} :s3:{key}'
+            ),
+            "curl | s5cmd pipe": self.shell(
+                f"curl -s {{url}} | {self.others}/s5cmd --log error --endpoint-url $AWS_ENDPOINT_URL "
+                "pipe {target}"
+            ),
+            "curl | aws s3 cp -": self.shell(
+                "curl -s {url} | aws --endpoint-url $AWS_ENDPOINT_URL s3 cp - {target} --expected-size 1100000000"
+            ),
+            "boto3 upload_fileobj": self.python("upload_fileobj", others),
+            "ObjectStoragePath.open('wb')": self.python("storage_path", others),
+            "HttpToS3Operator": self.python("http_to_s3", others),
+        }
+
+    def limits(self) -> dict[str, Run]:
+        """Return what bounds all of them: the download alone, and its digest."""
+        return {
+            "limit: curl to /dev/null": self.shell("curl -s -o /dev/null {url}"),
+            "limit: curl | sha256sum": self.shell("curl -s {url} | sha256sum"),
+        }
+
+    def to_disk(self) -> dict[str, Run]:
+        """Return what sends a file from HTTP to the disk."""
+        return {
+            OURS: self.python("xbackup", sys.executable, check="structure"),
+            "xbackup, check='content'": self.python("xbackup", sys.executable, check="content"),
+            "rclone copyurl": self.shell(
+                f"{self.others}/rclone copyurl --config /dev/null {{url}} {{path}}/rclone"
+            ),
+            "curl -o": self.shell("curl -s -o {path}/curl {url}"),
+            "curl -o, sync, sha256sum": self.shell(
+                "curl -s -o {path}/curl {url} && sync {path}/curl && sha256sum {path}/curl"
+            ),
+        }
+
+    def _environment(self, place: Place) -> dict[str, str]:
+        quiet = {
+            "AIRFLOW_HOME": str(self.folder / "airflow"),
+            "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "PYTHONWARNINGS": "ignore",
+        }
+        return os.environ | quiet | place.environment
+
+    @contextlib.contextmanager
+    def discarding(self) -> Iterator[Place]:
+        """Run the S3 server that discards."""
+        with discarding_s3(self.folder) as port:
+            yield _on_s3(port)
+
+    @contextlib.contextmanager
+    def storing(self) -> Iterator[Place]:
+        """Run the S3 server that stores."""
+        with (
+            tempfile.TemporaryDirectory(dir=self.folder) as files,
+            storing_s3(Path(files), self.others) as port,
+        ):
+            place = _on_s3(port)
+            endpoint = place.environment["AWS_ENDPOINT_URL"]
+            command = [self.others / "s5cmd", "--endpoint-url", endpoint, "mb", place.root]
+            subprocess.run(command, check=True, env=self._environment(place), stdout=subprocess.DEVNULL)
+            yield place
+
+    @contextlib.contextmanager
+    def disk(self) -> Iterator[Place]:
+        """Make a folder on the disk."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as files:
+            yield Place(f"file://{files}", {})
+
+
+def stores(bench: Bench) -> Iterator[str]:
+    """Compare with others: into S3 that discards, S3 that stores, and onto the disk."""
+    file = bench.folder / "incompressible.zip"
+    write_zip(file, GIB, "random")
+    with source(bench.folder, file) as port:
+        url = f"http://127.0.0.1:{port}/{file.name}"
+        with bench.discarding() as place:
+            figures = bench.measure({**bench.contenders(), **bench.limits()}, url, place)
+            yield from table("1 GiB, nothing compresses it, into an S3 server that discards it", figures)
+        with bench.storing() as place:
+            yield from table("The same into JuiceFS's S3 gateway", bench.measure(bench.contenders(), url, place))
+        with bench.disk() as place:
+            yield from table("The same onto the disk", bench.measure(bench.to_disk(), url, place))
+    file.unlink()
+
+
+def costs(bench: Bench) -> Iterator[str]:
+    """Tell what checking, encrypting and a digest cost, on 1 GiB that nothing compresses and of deflated JSON."""
+    for content, words in (("random", "stored entries"), ("json", "deflated JSON")):
+        file = bench.folder / f"{content}.zip"
+        write_zip(file, GIB, content)
+        ours = {
+            OURS: bench.python("xbackup", sys.executable, check="structure"),
+            "check='content'": bench.python("xbackup", sys.executable, check="content"),
+            "check='structure', encrypted": bench.python(
+                "xbackup", sys.executable, check="structure", encrypt_to=KEY
+            ),
+        }
+        with source(bench.folder, file) as port, bench.discarding() as place:
+            figures = bench.measure(ours, f"http://127.0.0.1:{port}/{file.name}", place)
+            yield from table(f"What checking and encrypting costs: 1 GiB of {words}", figures)
+        file.unlink()
+
+
+def memory(bench: Bench) -> Iterator[str]:
+    """Tell the peak of memory for files of several sizes, into S3 that discards them."""
+    figures = {}
+    once = Bench(bench.others, bench.folder, 1)
+    for size in (1, 4, 20):
+        file = bench.folder / f"holes-{size}.zip"
+        write_zip(file, size * GIB, "holes")
+        with source(bench.folder, file) as port, bench.discarding() as place:
+            run = {
+                f"{size} GiB": bench.python("xbackup", sys.executable, check="structure"),
+                f"{size} GiB, encrypted": bench.python(
+                    "xbackup", sys.executable, check="structure", encrypt_to=KEY
+                ),
+            }
+            figures |= once.measure(run, f"http://127.0.0.1:{port}/{file.name}", place)
+        file.unlink()
+    yield from table("Memory by size", figures, relative=False)
+
+
+def links(bench: Bench) -> Iterator[str]:
+    """Tell what more connections bring where each of them is slow."""
+    file = bench.folder / "incompressible.zip"
+    write_zip(file, GIB, "random")
+    figures = {}
+    for served, redirect, ranges in (
+        ("a link to a storage", True, True),
+        ("the service itself", False, True),
+        ("a link, no ranges", True, False),
+    ):
+        with (
+            source(bench.folder, file, redirect=redirect, ranges=ranges) as port,
+            slow_link(port, 10e6, 0.08) as slow,
+            bench.discarding() as place,
+        ):
+            runs = {
+                f"{served}, {count} connection{'s' * (count > 1)}": bench.python(
+                    "xbackup", sys.executable, check="structure", connections=count
+                )
+                for count in (1, 4, 8)
+                if ranges or count == 8
+            }
+            url = f"http://127.0.0.1:{slow}/{file.name}"
+            figures |= {name: run(url, place, 0) for name, run in runs.items()}
+    yield from table("1 GiB over connections of 10 MB/s and 80 ms each", figures, relative=False)
+    file.unlink()
+
+
+def table(title: str, figures: dict[str, Figures], *, relative: bool = True) -> Iterator[str]:
+    """Write one table of medians."""
+    base = next(iter(figures.values()))
+    yield f"### {title}\n"
+    yield f"| | Wall s |{' Wall, times ours |' * relative} CPU s | Peak MiB |"
+    yield f"|---|---:|{'---:|' * relative}---:|---:|"
+    for name, one in figures.items():
+        ratio = f" {one.wall / base.wall:.2f} |" if relative else ""
+        yield f"| {name} | {one.wall:.2f} |{ratio} {one.cpu:.2f} | {one.peak:.0f} |"
+    yield ""
+
+
+def _on_s3(port: int) -> Place:
+    return Place(f"s3://{BUCKET}", CREDENTIALS | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"})
+
+
+PARTS = {each.__name__: each for each in (stores, costs, memory, links)}
+
+
+def main() -> None:
+    """Measure, and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="*", default=list(PARTS), choices=list(PARTS), metavar="NAME")
+    parser.add_argument("--runs", type=int, default=5, metavar="N", help="how often; the median counts")
+    parser.add_argument("--others", type=Path, default=Path(".venv-bench/bin"), help="programs of the others")
+    parser.add_argument("--output", type=Path, help="a file for the tables")
+    args = parser.parse_args()
+    lines = [f"Load of the machine at the beginning: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores.\n"]
+    print(lines[0], flush=True)
+    with tempfile.TemporaryDirectory(prefix="xbackup-benchmark-") as folder:
+        bench = Bench(args.others.absolute(), Path(folder), args.runs)
+        for name in args.parts:
+            for line in PARTS[name](bench):
+                print(line, flush=True)
+                lines.append(line)
+    if args.output:
+        args.output.write_text("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
