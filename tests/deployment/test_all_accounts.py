@@ -1,4 +1,7 @@
-"""Nothing breaks: the example DAGs as they are shipped, over 20 bots and 5 tenants."""
+"""Nothing breaks: the example DAGs as they are shipped, over 20 bots and 5 tenants.
+
+This file comes first: retention also follows what was backed up while it was paused, into whatever vault.
+"""
 
 from __future__ import annotations
 
