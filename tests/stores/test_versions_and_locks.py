@@ -13,7 +13,7 @@ from kinds import PREFIX, S3
 from airflow_provider_xbackup.vault import RetentionPolicy, Vault
 from airflow_provider_xbackup.vault.errors import ObjectExistsError
 from airflow_provider_xbackup.vault.expire import apply_retention
-from airflow_provider_xbackup.vault.undelete import locate_removed, undelete_versions
+from airflow_provider_xbackup.vault.undelete import find_removed, undelete_versions
 
 row = pytest.mark.row
 IDS = ("20261122T014500Z-full-1a2b3c4d", "20261123T014500Z-full-1a2b3c4d")
@@ -87,7 +87,7 @@ def test_what_was_removed_from_a_versioned_bucket_comes_back(
     assert applied.removed == (old.path,)
     assert applied.hidden
     assert [backup.backup_id for backup in vault.backups()] == [IDS[1]]
-    assert locate_removed(vault, IDS[0]) == (old.path,)
+    assert find_removed(vault, IDS[0]) == old.path
     hidden = {each.path: each for each in vault.store.versions.hidden(old.path.folder)}
     assert vault.store.versions.read(hidden[old.path.manifest]) == old.manifest.to_json()
     undelete_versions(vault, old.path, who="ada", why="needed", now=now())
