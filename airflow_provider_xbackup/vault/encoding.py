@@ -39,7 +39,16 @@ class Digest:
         self._hash.update(block)
 
     def of(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
-        """Pass blocks on, unchanged; they are hashed beside it, and end when all of them are."""
+        """Pass blocks on, unchanged; each is hashed before it is passed on."""
+        for block in blocks:
+            self.update(block)
+            yield block
+
+    def beside(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        """Pass blocks on, unchanged; they are hashed in a thread, and end when all of them are.
+
+        Where they do not come to their end the digest is of no use: how far it got is not told.
+        """
         return beside(blocks, self.update, name="xbackup-digest")
 
     @property
@@ -63,14 +72,14 @@ class Encoded:
         self.compression = "zstd" if compress else None
         self.encryption = "age" if recipients else None
         self.recipients_sha256 = digest_of_recipients(recipients) if recipients else None
-        stream: Iterable[bytes] = self.plain.of(blocks)
+        stream: Iterable[bytes] = self.plain.beside(blocks)
         if compress:
             stream = _compress(stream)
         if recipients:
             stream = _encrypt(stream, _keys(recipients))
         if compress or recipients:
             self.stored = Digest()
-            self._blocks: Iterable[bytes] = self.stored.of(stream)
+            self._blocks: Iterable[bytes] = self.stored.beside(stream)
         else:  # the same bytes need no second digest
             self.stored = self.plain
             self._blocks = stream

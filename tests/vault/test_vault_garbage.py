@@ -346,7 +346,7 @@ def test_what_a_killed_upload_leaves_goes_after_its_age_and_not_before(
     assert names(vault) == before
     assert collect_garbage(vault) == Collection()
     (leftover,) = vault.store.leftovers("xray")
-    assert leftover.size >= 5_000_000
+    assert leftover.size > 0
     assert leftover.last_modified.tzinfo is UTC
     grow_old(vault)
     path, what = (f"{OTHER}#1", "temporary") if vault.url.scheme == "file" else (OTHER, "upload")
