@@ -2,7 +2,8 @@
 
 Each row of that page names a fault, what it must never lead to, and the tests that cause it. This runs
 those tests, the ones with a whole Airflow included, and counts the rows whose tests did not all pass. With --write
-it puts the outcome of every row into docs/results/faults.md.
+it puts the outcome of every row into docs/results/faults.md. With --reports nothing is run: the tests were,
+elsewhere.
 """
 
 from __future__ import annotations
@@ -95,22 +96,29 @@ def _functions(body: list[ast.stmt]) -> list[str]:
 
 
 def _run(tests: list[str]) -> dict[str, Counter[str]]:
-    """Run the tests and count, for each, how its cases ended: ``passed``, ``failed`` or ``skipped``."""
+    """Run the tests; see :func:`read_reports`."""
     with tempfile.TemporaryDirectory(prefix="xbackup-faults-") as folder:
         report = Path(folder) / "report.xml"
         command = ["-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup", "-m", "", f"--junitxml={report}"]
         subprocess.run([sys.executable, *command, *tests], cwd=ROOT, check=False)
         if not report.exists():
             sys.exit("The tests were broken off: there is nothing to sum up.")
-        cases = ElementTree.parse(report).iter("testcase")
-        ended: dict[str, Counter[str]] = {}
-        for case in cases:
-            module, _, group = case.get("classname", "").partition(".Test")
-            path = module.replace(".", "/") + ".py"
-            name = (f"Test{group}::" if group else "") + case.get("name", "").partition("[")[0]
-            outcomes = {"failure": "failed", "error": "failed", "skipped": "skipped"}
-            outcome = next((outcomes[child.tag] for child in case if child.tag in outcomes), "passed")
-            ended.setdefault(f"{path}::{name}", Counter())[outcome] += 1
+        return read_reports([report])
+
+
+def read_reports(reports: Iterable[Path]) -> dict[str, Counter[str]]:
+    """Count, for each test of some JUnit reports, how its cases ended: ``passed``, ``failed`` or ``skipped``.
+
+    :param reports: the reports; a test that several tell of counts in all of them
+    """
+    ended: dict[str, Counter[str]] = {}
+    for case in (case for report in reports for case in ElementTree.parse(report).iter("testcase")):
+        module, _, group = case.get("classname", "").partition(".Test")
+        path = module.replace(".", "/") + ".py"
+        name = (f"Test{group}::" if group else "") + case.get("name", "").partition("[")[0]
+        outcomes = {"failure": "failed", "error": "failed", "skipped": "skipped"}
+        outcome = next((outcomes[child.tag] for child in case if child.tag in outcomes), "passed")
+        ended.setdefault(f"{path}::{name}", Counter())[outcome] += 1
     return ended
 
 
@@ -180,6 +188,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "words", nargs="*", metavar="WORD", help="only faults with one of these in section or name"
     )
     parser.add_argument("--list", action="store_true", help="name the faults and their tests, and cause none")
+    parser.add_argument(
+        "--reports", nargs="+", type=Path, metavar="FILE", help="sum up JUnit reports of the tests, and run none"
+    )
     parser.add_argument("--write", action="store_true", help="write docs/results/faults.md; not with words")
     args = parser.parse_args(argv)
     if args.write and args.words:
@@ -203,7 +214,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{fault.section}: {fault.name}", *fault.tests, sep="\n    ")
         print(f"{len(faults)} faults")
         return 0 if faults else 1
-    ended = _run(sorted({test for fault in faults for test in fault.tests}))
+    tests = sorted({test for fault in faults for test in fault.tests})
+    told = read_reports(args.reports) if args.reports else _run(tests)
+    ended = {test: told[test] for test in tests if test in told}
     outcomes = [_outcome(fault, ended) for fault in faults]
     if args.write:
         RESULTS.write_text(write_results(outcomes, datetime.now(UTC)))

@@ -113,6 +113,22 @@ def test_the_summary_says_what_held(
     assert (tmp_path / "results.md").read_text().splitlines()[-1] == f"| A | Power cut | lost | 1 | {outcome} |"
 
 
+def test_reports_of_tests_that_ran_elsewhere_are_summed_up(
+    faults: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    test = "test_every_row_names_tests_that_exist"
+    case = f'<testcase classname="tests.docs.test_faults_page" name="{test}{{}}">{{}}</testcase>'
+    for name, cases in (("a", case.format("", "")), ("b", case.format("[x]", "<failure/>"))):
+        (tmp_path / f"{name}.xml").write_text(f"<testsuites><testsuite>{cases}</testsuite></testsuites>")
+    (tmp_path / "page.md").write_text("## A\n\n" + ROW.format(test))
+    monkeypatch.setattr(faults, "PAGE", tmp_path / "page.md")
+
+    assert faults.main(["--reports", str(tmp_path / "a.xml")]) == 0
+    assert "Faults tried       1   in 1 test cases" in capsys.readouterr().out
+    assert faults.main(["--reports", str(tmp_path / "a.xml"), str(tmp_path / "b.xml")]) == 1
+    assert "Backups lost       1" in capsys.readouterr().out
+
+
 def test_some_faults_are_chosen_by_words_and_named_with_their_tests(
     faults: ModuleType, capsys: pytest.CaptureFixture[str]
 ):
