@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,6 +39,12 @@ Take = Callable[..., Any]
 @pytest.fixture
 def target(tmp_path: Path) -> Vault:
     return Vault.open(tmp_path / "copies")
+
+
+@pytest.fixture(autouse=True)
+def _now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every test begin now: checks that are written long after the import would be of the future."""
+    monkeypatch.setattr(sys.modules[__name__], "NOW", datetime.now(UTC))
 
 
 def replicate(source: Vault, target: Vault, **options: Any) -> dict[str, Outcome]:
