@@ -5,17 +5,14 @@ obstore cannot send a lock along with an object, so boto3 puts it on what was wr
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any
 
 from airflow_provider_xbackup.vault.errors import UnlockableStoreError
-from airflow_provider_xbackup.vault.translate import UnconditionalStoreError, translate
+from airflow_provider_xbackup.vault.translate import UnconditionalStoreError, translated
 from airflow_provider_xbackup.vault.url import VaultUrl
-
-T = TypeVar("T")
 
 _NO_LOCKS = ("ObjectLockConfigurationNotFoundError", "NoSuchObjectLockConfiguration")
 
@@ -85,7 +82,11 @@ class ObjectLocks:
         :param version: the version, None for the current one
         :raises VaultError: when the store refuses
         """
-        which = {"Bucket": self._url.bucket, "Key": self._key(path), **({"VersionId": version} if version else {})}
+        which = {
+            "Bucket": self._url.bucket,
+            "Key": self._url.key(path),
+            **({"VersionId": version} if version else {}),
+        }
         found = self._retention(path, which)
         if found.until is not None and found.mode is not None:
             if found.until >= until and found.mode in (mode, LockMode.COMPLIANCE):
@@ -93,7 +94,9 @@ class ObjectLocks:
             until = max(until, found.until)
             mode = LockMode.COMPLIANCE if LockMode.COMPLIANCE in (mode, found.mode) else mode
         retention = {"Mode": mode.name, "RetainUntilDate": until}
-        self._do("lock", path, lambda: self._client.put_object_retention(**which, Retention=retention))
+        translated(
+            self._url, "lock", path, lambda: self._client.put_object_retention(**which, Retention=retention)
+        )
 
     def look(self, path: str) -> Retained:
         """Tell what keeps the current version of an object from being destroyed, as far as the store says.
@@ -103,8 +106,10 @@ class ObjectLocks:
         :raises ObjectMissingError: when there is no object
         :raises VaultError: when the store does not answer
         """
-        key = self._key(path)
-        head = self._do("look at", path, lambda: self._client.head_object(Bucket=self._url.bucket, Key=key))
+        key = self._url.key(path)
+        head = translated(
+            self._url, "look at", path, lambda: self._client.head_object(Bucket=self._url.bucket, Key=key)
+        )
         return _retained(
             head.get("ObjectLockMode"),
             head.get("ObjectLockRetainUntilDate"),
@@ -121,7 +126,7 @@ class ObjectLocks:
                 raise
 
         try:
-            told = self._do("ask for the object locks of", "", ask)
+            told = translated(self._url, "ask for the object locks of", "", ask)
         except UnconditionalStoreError:  # a store that has never heard of locks
             return False
         return bool(told.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") == "Enabled")
@@ -137,19 +142,8 @@ class ObjectLocks:
                     return {}
                 raise
 
-        told = self._do("ask for the lock of", path, ask).get("Retention", {})
+        told = translated(self._url, "ask for the lock of", path, ask).get("Retention", {})
         return _retained(told.get("Mode"), told.get("RetainUntilDate"))
-
-    def _key(self, path: str) -> str:
-        return f"{self._url.prefix}/{path}" if self._url.prefix else path
-
-    def _do(self, action: str, path: str, call: Callable[[], T]) -> T:
-        try:
-            return call()
-        except Exception as exc:  # noqa: BLE001 - of boto3 and of what lies below it
-            error = translate(exc, self._url, action, path)
-        # Raised out here, so that the store's own error, with its URLs, is in no chain.
-        raise error
 
 
 def _retained(mode: str | None, until: datetime | None, *, legal_hold: bool = False) -> Retained:

@@ -28,7 +28,7 @@ from airflow_provider_xbackup.vault.translate import (
     LostAnswerError,
     UnclearDeletionError,
     UnconditionalStoreError,
-    translate,
+    translated,
 )
 from airflow_provider_xbackup.vault.url import VaultUrl
 from airflow_provider_xbackup.vault.waiting import begin, handed_over, interruptible, result_of
@@ -458,17 +458,7 @@ class Store:
 
     def _told(self, action: str, path: str, call: Callable[[], T]) -> T:
         """Do a call, and tell what a store's error means."""
-        try:
-            return call()
-        except VaultError:
-            raise
-        except Exception as exc:  # noqa: BLE001 - obstore raises built-in errors as well as its own
-            error = translate(exc, self.url, action, path)
-        # Raised out here, so that the store's own error, with its URLs, is in no chain.
-        try:
-            raise error
-        finally:
-            del error  # else it keeps this frame, and this frame the error, with all bytes under way
+        return translated(self.url, action, path, call)
 
     def _attributes(self, media_type: str | None) -> dict[str, str]:
         return {"Content-Type": media_type} if media_type else {}

@@ -8,6 +8,8 @@ from __future__ import annotations
 import errno
 import os
 import re
+from collections.abc import Callable
+from typing import TypeVar
 
 from airflow_provider_xbackup.quoting import quotable
 from airflow_provider_xbackup.vault.errors import (
@@ -22,6 +24,8 @@ from airflow_provider_xbackup.vault.errors import (
     VaultError,
 )
 from airflow_provider_xbackup.vault.url import VaultUrl
+
+T = TypeVar("T")
 
 
 class UnconditionalStoreError(VaultError):
@@ -71,6 +75,28 @@ _TOKENS_AWAY = {
     "MetadataRetrievalError", "ReadTimeoutError", "ServiceRequestError", "ServiceResponseError", "Timeout",
     "TransportError",
 }  # fmt: skip
+
+
+def translated(url: VaultUrl, action: str, path: str, call: Callable[[], T]) -> T:
+    """Do a call of a store, and say what its error means.
+
+    :param url: the vault
+    :param action: what the call does, as it stands before the object: ``"read"``
+    :param path: the object
+    :param call: the call
+    :raises VaultError: when it fails
+    """
+    try:
+        return call()
+    except VaultError:
+        raise
+    except Exception as exc:  # noqa: BLE001 - obstore and boto3 raise built-in errors as well as their own
+        error = translate(exc, url, action, path)
+    # Raised out here, so that the store's own error, with its URLs, is in no chain.
+    try:
+        raise error
+    finally:
+        del error  # else it keeps this frame, and this frame the error, with all bytes under way
 
 
 def translate(exc: Exception, url: VaultUrl, action: str, path: str) -> VaultError:

@@ -5,16 +5,14 @@ They cost like objects, and no listing of objects shows them. obstore cannot lis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC
-from typing import Any, TypeVar
+from typing import Any
 
 from airflow_provider_xbackup.vault.errors import ObjectMissingError
 from airflow_provider_xbackup.vault.leftovers import Leftover
-from airflow_provider_xbackup.vault.translate import UnconditionalStoreError, translate
+from airflow_provider_xbackup.vault.translate import UnconditionalStoreError, translated
 from airflow_provider_xbackup.vault.url import VaultUrl
-
-T = TypeVar("T")
 
 
 class OpenUploads:
@@ -37,12 +35,12 @@ class OpenUploads:
         """
         pages = iter(
             self._client.get_paginator("list_multipart_uploads").paginate(
-                Bucket=self._url.bucket, Prefix=self._key(prefix and f"{prefix}/")
+                Bucket=self._url.bucket, Prefix=self._url.key(prefix and f"{prefix}/")
             )
         )
         while True:
             try:
-                page = self._do("list the open uploads of", prefix, lambda: next(pages, None))
+                page = translated(self._url, "list the open uploads of", prefix, lambda: next(pages, None))
             except UnconditionalStoreError:
                 return
             if page is None:
@@ -60,9 +58,10 @@ class OpenUploads:
         :return: False where it was completed or aborted meanwhile
         :raises VaultError: when the store refuses
         """
-        key = self._key(leftover.target)
+        key = self._url.key(leftover.target)
         try:
-            self._do(
+            translated(
+                self._url,
                 "abort the upload of",
                 leftover.target,
                 lambda: self._client.abort_multipart_upload(
@@ -75,26 +74,17 @@ class OpenUploads:
 
     def _look_at(self, upload: Any) -> Leftover:
         """Tell size and last sign of life: an upload of days is alive as long as parts arrive."""
-        path = upload["Key"].removeprefix(self._key(""))
+        path = upload["Key"].removeprefix(self._url.key(""))
         size, last = 0, upload["Initiated"]
         pages = iter(
             self._client.get_paginator("list_parts").paginate(
                 Bucket=self._url.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
             )
         )
-        while (page := self._do("look at the upload of", path, lambda: next(pages, None))) is not None:
+        while (
+            page := translated(self._url, "look at the upload of", path, lambda: next(pages, None))
+        ) is not None:
             for part in page.get("Parts", ()):
                 size += part["Size"]
                 last = max(last, part["LastModified"])
         return Leftover("upload", path, path, size, last.astimezone(UTC), upload["UploadId"])
-
-    def _key(self, path: str) -> str:
-        return f"{self._url.prefix}/{path}" if self._url.prefix else path
-
-    def _do(self, action: str, path: str, call: Callable[[], T]) -> T:
-        try:
-            return call()
-        except Exception as exc:  # noqa: BLE001 - of boto3 and of what lies below it
-            error = translate(exc, self._url, action, path)
-        # Raised out here, so that the store's own error, with its URLs, is in no chain.
-        raise error

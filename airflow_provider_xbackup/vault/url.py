@@ -75,6 +75,10 @@ class VaultUrl:
         """The same place, without saying how it is opened."""
         return VaultUrl(self.scheme, None, self.bucket, self.prefix)
 
+    def key(self, path: str) -> str:
+        """Return the key of an object in the bucket."""
+        return f"{self.prefix}/{path}" if self.prefix else path
+
     def join(self, path: str) -> str:
         """Return the full URL of an object of the vault, as messages name it."""
         return f"{str(self).rstrip('/')}/{path}" if path else str(self)

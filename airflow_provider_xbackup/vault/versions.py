@@ -6,16 +6,14 @@ versions. obstore cannot see versions, so boto3 does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
-from airflow_provider_xbackup.vault.translate import translate
+from airflow_provider_xbackup.vault.translate import translated
 from airflow_provider_xbackup.vault.url import VaultUrl
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,7 @@ class BucketVersions:
         from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
 
         try:
-            self._client.head_object(Bucket=self._url.bucket, Key=self._key(path))
+            self._client.head_object(Bucket=self._url.bucket, Key=self._url.key(path))
         except ClientError as exc:
             headers = exc.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
             return headers.get("x-amz-delete-marker") == "true" or self._are_kept()
@@ -78,7 +76,7 @@ class BucketVersions:
         :param prefix: the folder, without a slash at the end
         :raises VaultError: when the store does not answer
         """
-        start = self._key(f"{prefix}/")
+        start = self._url.key(f"{prefix}/")
         for page in self._pages(prefix, Prefix=start, Delimiter="/"):
             for found in page.get("CommonPrefixes", ()):
                 yield found["Prefix"].removeprefix(start).rstrip("/")
@@ -92,7 +90,7 @@ class BucketVersions:
         markers: dict[str, list[str]] = {}
         deleted: dict[str, datetime] = {}
         newest: dict[str, str] = {}
-        for page in self._pages(start, Prefix=self._key(start)):
+        for page in self._pages(start, Prefix=self._url.key(start)):
             for found in page.get("DeleteMarkers", ()):
                 markers.setdefault(found["Key"], []).append(found["VersionId"])
                 if found["IsLatest"]:
@@ -112,12 +110,12 @@ class BucketVersions:
 
         def read() -> bytes:
             found = self._client.get_object(
-                Bucket=self._url.bucket, Key=self._key(hidden.path), VersionId=hidden.version
+                Bucket=self._url.bucket, Key=self._url.key(hidden.path), VersionId=hidden.version
             )
             data: bytes = found["Body"].read()
             return data
 
-        return self._do("read a version of", hidden.path, read)
+        return translated(self._url, "read a version of", hidden.path, read)
 
     def reveal(self, hidden: Hidden) -> None:
         """Remove the markers of a hidden object, so that it is there again.
@@ -126,27 +124,19 @@ class BucketVersions:
         """
         for marker in hidden.markers:
             delete = partial(
-                self._client.delete_object, Bucket=self._url.bucket, Key=self._key(hidden.path), VersionId=marker
+                self._client.delete_object,
+                Bucket=self._url.bucket,
+                Key=self._url.key(hidden.path),
+                VersionId=marker,
             )
-            self._do("remove the delete marker of", hidden.path, delete)
+            translated(self._url, "remove the delete marker of", hidden.path, delete)
 
     def _pages(self, path: str, **options: Any) -> Iterator[Any]:
         pages = iter(
             self._client.get_paginator("list_object_versions").paginate(Bucket=self._url.bucket, **options)
         )
-        while (page := self._do("list the versions of", path, lambda: next(pages, None))) is not None:
+        while (page := translated(self._url, "list the versions of", path, lambda: next(pages, None))) is not None:
             yield page
 
-    def _key(self, path: str) -> str:
-        return f"{self._url.prefix}/{path}" if self._url.prefix else path
-
     def _path(self, key: str) -> str:
-        return key.removeprefix(self._key(""))
-
-    def _do(self, action: str, path: str, call: Callable[[], T]) -> T:
-        try:
-            return call()
-        except Exception as exc:  # noqa: BLE001 - of boto3 and of what lies below it
-            error = translate(exc, self._url, action, path)
-        # Raised out here, so that the store's own error, with its URLs, is in no chain.
-        raise error
+        return key.removeprefix(self._url.key(""))
