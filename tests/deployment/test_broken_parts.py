@@ -49,7 +49,7 @@ def test_transfers_whose_processes_are_killed_are_tried_again(
 
 
 @pytest.mark.row("worker killed with all its tasks, midway in transfers")
-def test_transfers_of_a_worker_that_is_killed_are_done_by_another(
+def test_transfers_of_a_worker_that_is_killed_are_tried_again(
     airflow: Deployment, flows: Flows, transferring: Run
 ):
     victim = worker_of(airflow, transferring.pid("xray_backup.store", 0))
