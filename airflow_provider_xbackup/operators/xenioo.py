@@ -22,6 +22,7 @@ from airflow_provider_xbackup.exceptions import (
 from airflow_provider_xbackup.hooks.new_bot import connection_in
 from airflow_provider_xbackup.hooks.vault import VaultHook
 from airflow_provider_xbackup.hooks.xenioo import XeniooHook
+from airflow_provider_xbackup.links import LINKS, Subject
 from airflow_provider_xbackup.tasks import arguments, cooldown
 from airflow_provider_xbackup.tasks.chosen import Chosen, check_one
 from airflow_provider_xbackup.tasks.memory import TaskMemory
@@ -75,6 +76,8 @@ class XeniooRestoreBotOperator(BaseOperator):
         "xenioo_conn_id",
     )
     ui_color = "#d7e8f7"
+    operator_extra_links = LINKS
+    subject: Subject | None = None
 
     def __init__(
         self,
@@ -142,6 +145,7 @@ class XeniooRestoreBotOperator(BaseOperator):
             if origin is not None:
                 self.log.info("An earlier try has made the bot: %s.", origin)
                 self._remember(memory, origin.backup_id)
+                self.subject = Subject(VaultHook(self.vault).url, "xenioo", origin.account, origin.backup_id)
                 return self._summary(origin, None)
             self._refuse_second_bot(memory)
             backup, body = self._read_backup()
@@ -189,8 +193,10 @@ class XeniooRestoreBotOperator(BaseOperator):
 
         identities = read_identities(self.identity_conn_id)
         vault = VaultHook(self.vault).vault
+        self.subject = Subject(vault.url, "xenioo", self.account)
         vault.require()
         backup = self._choose(vault)
+        self.subject = Subject.of(vault, backup.path)
         return backup, b"".join(plain_blocks(vault.store, backup.path, backup.manifest.artifacts[0], identities))
 
     def _choose(self, vault: Vault) -> Backup:
@@ -316,6 +322,8 @@ class XeniooCompareBackupsOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("original", "copy", "identity_conn_id")
     ui_color = "#d7e8f7"
+    operator_extra_links = LINKS
+    subject: Subject | None = None
 
     def __init__(
         self,
@@ -344,7 +352,9 @@ class XeniooCompareBackupsOperator(BaseOperator):
 
         arguments.check_all(self, self._checks)
         with airflow_errors("The comparison"):
-            comparison = compare(self._read(self.original), self._read(self.copy))
+            vault, original = self._find(self.original)
+            self.subject = Subject.of(vault, original.path)
+            comparison = compare(self._read(vault, original), self._read(*self._find(self.copy)))
         said = self._tell(comparison)
         if self.fail_on_difference and not comparison.same:
             raise XBackupFailError(said)
@@ -355,14 +365,17 @@ class XeniooCompareBackupsOperator(BaseOperator):
             "places": [{"path": each.path, "what": each.what} for each in comparison.differences],
         }
 
-    def _read(self, summary: Any) -> bytes:
-        from airflow_provider_xbackup.hooks.identities import read_identities
+    def _find(self, summary: Any) -> tuple[Vault, Backup]:
         from airflow_provider_xbackup.vault.choose import find_by_id
-        from airflow_provider_xbackup.vault.plain import plain_blocks
 
         vault = VaultHook(summary["vault"]).vault
         vault.require()
-        backup = find_by_id(vault, summary["backup_id"], "xenioo", summary["account"])
+        return vault, find_by_id(vault, summary["backup_id"], "xenioo", summary["account"])
+
+    def _read(self, vault: Vault, backup: Backup) -> bytes:
+        from airflow_provider_xbackup.hooks.identities import read_identities
+        from airflow_provider_xbackup.vault.plain import plain_blocks
+
         identities = read_identities(self.identity_conn_id)
         return b"".join(plain_blocks(vault.store, backup.path, backup.manifest.artifacts[0], identities))
 

@@ -13,6 +13,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_xbackup.exceptions import XBackupSensorTimeout, airflow_errors
+from airflow_provider_xbackup.links import LINKS, Subject
 from airflow_provider_xbackup.tasks import arguments
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class BackupFreshnessSensor(BaseSensorOperator):
 
     template_fields: Sequence[str] = ("vault", "expect", "bots_of", "service", "account")
     ui_color = "#e8e0f3"
+    operator_extra_links = LINKS
+    subject: Subject | None = None
 
     def __init__(
         self,
@@ -107,6 +110,7 @@ class BackupFreshnessSensor(BaseSensorOperator):
                 frozenset(AccountName.parse(name) for name in self.expect), self.rpo, self.verified_rpo
             )
             vault = VaultHook(self.vault).vault
+            self.subject = Subject(vault.url, self.service, self.account)
             backups, coverage = vault.backups(self.service, self.account), Coverage()
             accounts = survey(coverage.watch(backups), promise.accounts)
         uncovered = () if self.bots_of is None else coverage.uncovered(bots_of(self.bots_of))

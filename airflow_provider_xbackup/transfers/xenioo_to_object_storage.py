@@ -12,6 +12,7 @@ from airflow_provider_xbackup import configuration
 from airflow_provider_xbackup.exceptions import XBackupCooldownError, account_label, airflow_errors
 from airflow_provider_xbackup.hooks.vault import VaultHook
 from airflow_provider_xbackup.hooks.xenioo import XeniooHook
+from airflow_provider_xbackup.links import LINKS, Subject
 from airflow_provider_xbackup.tasks import arguments, cooldown, outcome
 from airflow_provider_xbackup.tasks.interrupts import Interrupt
 from airflow_provider_xbackup.tasks.unanswered import UnansweredRequest
@@ -62,6 +63,8 @@ class XeniooToObjectStorageOperator(BaseOperator):
         "xenioo_conn_id",
     )
     ui_color = "#d7e8f7"
+    operator_extra_links = LINKS
+    subject: Subject | None = None
 
     def __init__(
         self,
@@ -140,10 +143,12 @@ class XeniooToObjectStorageOperator(BaseOperator):
 
         try:
             with self._interrupt.heeded(about, outlook), airflow_errors(about):
+                vault = VaultHook(self.vault).vault
+                self.subject = Subject(vault.url, "xenioo", account)
                 transfer = XeniooTransfer(
                     client=hook.client,
                     key_sha256=hook.bot_key_sha256,
-                    vault=VaultHook(self.vault).vault,
+                    vault=vault,
                     account=account,
                     producer=outcome.producer_of(context),
                     spool_dir=configuration.spool_dir(),
@@ -154,6 +159,7 @@ class XeniooToObjectStorageOperator(BaseOperator):
                     assumed_wait=configuration.xenioo_cooldown(),
                 )
                 backup = transfer.run()
+                self.subject = Subject.of(vault, backup.path)
         except XBackupCooldownError as refusal:
             # Of an answer that could not be used the refusal itself tells.
             told = isinstance(refusal.error, SpentHourError)

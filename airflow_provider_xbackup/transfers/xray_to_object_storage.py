@@ -12,6 +12,7 @@ from airflow_provider_xbackup import configuration
 from airflow_provider_xbackup.exceptions import account_label, airflow_errors
 from airflow_provider_xbackup.hooks.vault import VaultHook
 from airflow_provider_xbackup.hooks.xray import XrayHook
+from airflow_provider_xbackup.links import LINKS, Subject
 from airflow_provider_xbackup.tasks import arguments, outcome
 from airflow_provider_xbackup.tasks.interrupts import Interrupt
 from airflow_provider_xbackup.transfer.options import check_max_drop, check_mode
@@ -55,6 +56,8 @@ class XrayToObjectStorageOperator(BaseOperator):
         "xray_conn_id",
     )
     ui_color = "#d7e8f7"
+    operator_extra_links = LINKS
+    subject: Subject | None = None
 
     def __init__(
         self,
@@ -103,9 +106,11 @@ class XrayToObjectStorageOperator(BaseOperator):
         account = self.account or self.xray_conn_id
         about = account_label("Xray", account, self.xray_conn_id)
         with self._interrupt.heeded(about, lambda: _OUTLOOK), airflow_errors(about):
+            vault = VaultHook(self.vault).vault
+            self.subject = Subject(vault.url, "xray", account)
             backup = XrayTransfer(
                 client=XrayHook(self.xray_conn_id, account).client,
-                vault=VaultHook(self.vault).vault,
+                vault=vault,
                 job=XrayBackupJob.from_dict(self.job),
                 account=account,
                 producer=outcome.producer_of(context),
@@ -116,6 +121,7 @@ class XrayToObjectStorageOperator(BaseOperator):
                 lock=Lock.of(self.lock_for, self.lock_mode),
                 connections=configuration.download_connections(),
             ).run()
+            self.subject = Subject.of(vault, backup.path)
         self.log.info("%s", outcome.conclusion_of(backup))
         outcome.announce(context, self, backup)
         return outcome.summary_of(backup)

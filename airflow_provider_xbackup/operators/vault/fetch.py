@@ -9,6 +9,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_xbackup.exceptions import airflow_errors
 from airflow_provider_xbackup.hooks.vault import VaultHook
+from airflow_provider_xbackup.links import LINKS, Subject
 from airflow_provider_xbackup.tasks import arguments
 from airflow_provider_xbackup.tasks.chosen import Chosen, check_one
 
@@ -46,6 +47,8 @@ class FetchBackupOperator(BaseOperator):
         "identity_conn_id",
     )
     ui_color = "#e8e0f3"
+    operator_extra_links = LINKS
+    subject: Subject | None = None
 
     def __init__(
         self,
@@ -89,8 +92,10 @@ class FetchBackupOperator(BaseOperator):
             chosen = Chosen.of(self.backup_id, self.service, self.account)
             identities = read_identities(self.identity_conn_id)
             vault = VaultHook(self.vault).vault
+            self.subject = Subject(vault.url, chosen.service, chosen.account)
             vault.require()
             backup = choose(vault, chosen.selectors[0], chosen.service, chosen.account)
+            self.subject = Subject.of(vault, backup.path)
             backups = restore_set(vault, backup) if self.chain else (backup,)
             *base, last = [fetch(vault, each, self.directory, identities) for each in backups]
         for each in (*base, last):

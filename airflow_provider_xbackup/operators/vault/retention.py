@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_xbackup.exceptions import XBackupFailError, airflow_errors
 from airflow_provider_xbackup.hooks.vault import VaultHook
+from airflow_provider_xbackup.links import LINKS, Subject
 from airflow_provider_xbackup.tasks import arguments
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class ApplyRetentionOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("vault", "policy", "service", "account", "override")
     ui_color = "#e8e0f3"
+    operator_extra_links = LINKS
+    subject: Subject | None = None
 
     def __init__(
         self,
@@ -138,6 +141,7 @@ class ApplyRetentionOperator(BaseOperator):
         arguments.check_all(self, self._checks)
         with airflow_errors(f"Vault {self.vault}"):
             vault = VaultHook(self.vault).vault
+            self.subject = Subject(vault.url, self.service, self.account)
             vault.require()
             policy = RetentionPolicy.of(self.policy)
             options: dict[str, Any] = {
