@@ -156,7 +156,13 @@ class XeniooRestoreBotOperator(BaseOperator):
                 bot = self._ask(keys, body)
             except XBackupCooldownError as refusal:
                 cooldown.handle(
-                    refusal, self, on_cooldown=self.on_cooldown, give_up_at=give_up_at, refusals=refusals
+                    refusal,
+                    self,
+                    on_cooldown=self.on_cooldown,
+                    give_up_at=give_up_at,
+                    refusals=refusals,
+                    service="xenioo",
+                    account=backup.path.account,
                 )
             origin = Origin(backup.backup_id, backup.path.account, owner)
             keys.keep(self._hook.connection_to(bot, str(origin)))

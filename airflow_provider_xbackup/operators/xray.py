@@ -162,6 +162,8 @@ class XrayCreateBackupOperator(BaseOperator):
                     on_cooldown=self.on_cooldown,
                     give_up_at=give_up_at,
                     refusals=refusals,
+                    service="xray",
+                    account=self._account,
                     because=unanswered.explain(_PROBABLY, _PERHAPS),
                 )
         return job.to_dict()

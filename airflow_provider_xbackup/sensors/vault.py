@@ -14,12 +14,14 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_xbackup.exceptions import XBackupSensorTimeout, airflow_errors
 from airflow_provider_xbackup.links import LINKS, Subject
-from airflow_provider_xbackup.tasks import arguments
+from airflow_provider_xbackup.tasks import arguments, metrics
+from airflow_provider_xbackup.tasks.metrics import Metric
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
-    from airflow_provider_xbackup.vault.catalog import Finding
+    from airflow_provider_xbackup.vault.catalog import Backup, Finding
+    from airflow_provider_xbackup.vault.status import AccountStatus
 
 
 class BackupFreshnessSensor(BaseSensorOperator):
@@ -117,6 +119,8 @@ class BackupFreshnessSensor(BaseSensorOperator):
         self._late = (*judge(accounts, promise, now), *uncovered, *backups.findings)
         for finding in self._late:
             self.log.warning("%s: %s", finding.code, finding.text)
+        for account in accounts:
+            _tell_ages(account, now)
         ages = {
             str(account.name): (now - account.newest.instant).total_seconds()
             for account in accounts
@@ -144,3 +148,11 @@ class BackupFreshnessSensor(BaseSensorOperator):
             # What a template becomes is checked when the task runs.
             filters = [each if arguments.is_literal(each) else None for each in (self.service, self.account)]
             check_all_looked_at(*filters)
+
+
+def _tell_ages(account: AccountStatus[Backup], now: datetime) -> None:
+    newest = ((Metric.AGE_OF_WHOLE, account.newest), (Metric.AGE_OF_VERIFIED, account.verified))
+    for metric, backup in newest:
+        if backup is not None:
+            age, name = now - backup.instant, account.name
+            metrics.tell(metric, age.total_seconds(), service=name.service, account=name.account)

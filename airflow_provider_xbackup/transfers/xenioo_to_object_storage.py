@@ -13,7 +13,7 @@ from airflow_provider_xbackup.exceptions import XBackupCooldownError, account_la
 from airflow_provider_xbackup.hooks.vault import VaultHook
 from airflow_provider_xbackup.hooks.xenioo import XeniooHook
 from airflow_provider_xbackup.links import LINKS, Subject
-from airflow_provider_xbackup.tasks import arguments, cooldown, outcome
+from airflow_provider_xbackup.tasks import arguments, cooldown, metrics, outcome
 from airflow_provider_xbackup.tasks.interrupts import Interrupt
 from airflow_provider_xbackup.tasks.unanswered import UnansweredRequest
 
@@ -158,7 +158,8 @@ class XeniooToObjectStorageOperator(BaseOperator):
                     lock=Lock.of(self.lock_for, self.lock_mode),
                     assumed_wait=configuration.xenioo_cooldown(),
                 )
-                backup = transfer.run()
+                with metrics.of_transfer("xenioo", account, transfer.tally, lambda: hook.client.repeats):
+                    backup = transfer.run()
                 self.subject = Subject.of(vault, backup.path)
         except XBackupCooldownError as refusal:
             # Of an answer that could not be used the refusal itself tells.
@@ -169,6 +170,8 @@ class XeniooToObjectStorageOperator(BaseOperator):
                 on_cooldown=self.on_cooldown,
                 give_up_at=give_up_at,
                 refusals=refusals,
+                service="xenioo",
+                account=account,
                 because="" if told else unanswered.explain(_PROBABLY, _PERHAPS),
             )
         self.log.info("%s", outcome.conclusion_of(backup))

@@ -13,7 +13,7 @@ from airflow_provider_xbackup.exceptions import account_label, airflow_errors
 from airflow_provider_xbackup.hooks.vault import VaultHook
 from airflow_provider_xbackup.hooks.xray import XrayHook
 from airflow_provider_xbackup.links import LINKS, Subject
-from airflow_provider_xbackup.tasks import arguments, outcome
+from airflow_provider_xbackup.tasks import arguments, metrics, outcome
 from airflow_provider_xbackup.tasks.interrupts import Interrupt
 from airflow_provider_xbackup.transfer.options import check_max_drop, check_mode
 
@@ -108,8 +108,9 @@ class XrayToObjectStorageOperator(BaseOperator):
         with self._interrupt.heeded(about, lambda: _OUTLOOK), airflow_errors(about):
             vault = VaultHook(self.vault).vault
             self.subject = Subject(vault.url, "xray", account)
-            backup = XrayTransfer(
-                client=XrayHook(self.xray_conn_id, account).client,
+            client = XrayHook(self.xray_conn_id, account).client
+            transfer = XrayTransfer(
+                client=client,
                 vault=vault,
                 job=XrayBackupJob.from_dict(self.job),
                 account=account,
@@ -120,7 +121,9 @@ class XrayToObjectStorageOperator(BaseOperator):
                 max_drop=self.max_drop,
                 lock=Lock.of(self.lock_for, self.lock_mode),
                 connections=configuration.download_connections(),
-            ).run()
+            )
+            with metrics.of_transfer("xray", account, transfer.tally, lambda: client.repeats):
+                backup = transfer.run()
             self.subject = Subject.of(vault, backup.path)
         self.log.info("%s", outcome.conclusion_of(backup))
         outcome.announce(context, self, backup)

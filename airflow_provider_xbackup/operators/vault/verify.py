@@ -10,8 +10,9 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from airflow_provider_xbackup.exceptions import XBackupError, XBackupFailError, airflow_errors
 from airflow_provider_xbackup.hooks.vault import VaultHook
 from airflow_provider_xbackup.links import LINKS, Subject
-from airflow_provider_xbackup.tasks import arguments, outcome
+from airflow_provider_xbackup.tasks import arguments, metrics, outcome
 from airflow_provider_xbackup.tasks.chosen import Chosen, check_chosen
+from airflow_provider_xbackup.tasks.metrics import Metric
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath, XComArg
@@ -154,6 +155,9 @@ class VerifyBackupOperator(BaseOperator):
         for finding in check.findings:
             log = self.log.error if finding.kind == "error" else self.log.warning
             log("%s: %s: %s", where, finding.code, finding)
+        path = verified.backup.path
+        result = "passed" if check.passed else "failed"
+        metrics.count(Metric.CHECKS, service=path.service, account=path.account, result=result)
         word = "passed" if check.passed else "FAILED"
         self.log.info("%s %s, looked at as deep as %s: %d bytes.", where, word, check.reached, check.bytes_)
 
