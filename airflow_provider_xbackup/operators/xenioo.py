@@ -29,6 +29,7 @@ from airflow_provider_xbackup.tasks.memory import TaskMemory
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath, XComArg
+    from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_provider_xbackup.contents.sameness import Comparison
     from airflow_provider_xbackup.services.xenioo import RestoredBot
@@ -104,6 +105,7 @@ class XeniooRestoreBotOperator(BaseOperator):
         self.identity_conn_id = identity_conn_id
         self.xenioo_conn_id = xenioo_conn_id
         arguments.check_literals(self, self._checks)
+        self._restored: tuple[Vault, Backup, str, str | None] | None = None
 
     def render_template(self, *args: Any, **kwargs: Any) -> Any:
         """Render a template, and refuse a secret that it became."""
@@ -134,6 +136,17 @@ class XeniooRestoreBotOperator(BaseOperator):
         self.log.info("The hour should be over (%s); asking again.", event)
         return self._restore(context, give_up_at=cooldown.read_end(give_up_at, self.max_wait), refusals=refusals)
 
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage[Any, Any]:  # noqa: ARG002
+        """Tell OpenLineage of which file the new bot was made. Its provider calls this.
+
+        :param task_instance: the task instance
+        """
+        from airflow.providers.openlineage.extractors import OperatorLineage
+
+        from airflow_provider_xbackup import lineage
+
+        return OperatorLineage() if self._restored is None else lineage.of_restore(*self._restored)
+
     def _restore(self, context: Context, *, give_up_at: datetime, refusals: int) -> dict[str, Any]:
         from airflow_provider_xbackup.tasks.new_keys import Origin
 
@@ -148,7 +161,7 @@ class XeniooRestoreBotOperator(BaseOperator):
                 self.subject = Subject(VaultHook(self.vault).url, "xenioo", origin.account, origin.backup_id)
                 return self._summary(origin, None)
             self._refuse_second_bot(memory)
-            backup, body = self._read_backup()
+            vault, backup, body = self._read_backup()
             # A login that fails leaves nothing open, so it comes first.
             self._hook.client.authenticate()
             keys.reserve()
@@ -168,6 +181,7 @@ class XeniooRestoreBotOperator(BaseOperator):
             keys.keep(self._hook.connection_to(bot, str(origin)))
         self._remember(memory, backup.backup_id)
         summary = self._summary(origin, self._hook.name_of(bot))
+        self._restored = vault, backup, self._hook.client.endpoint.host, summary["bot"]
         self.log.info(
             "Backup %s is a new bot now, %s. Its keys are in %s.",
             backup.location,
@@ -192,8 +206,8 @@ class XeniooRestoreBotOperator(BaseOperator):
             keys.release()
             raise
 
-    def _read_backup(self) -> tuple[Backup, bytes]:
-        """Return the backup and its plain bytes, which are what its manifest says."""
+    def _read_backup(self) -> tuple[Vault, Backup, bytes]:
+        """Return the vault, the backup and its plain bytes, which are what its manifest says."""
         from airflow_provider_xbackup.hooks.identities import read_identities
         from airflow_provider_xbackup.vault.plain import plain_blocks
 
@@ -203,7 +217,8 @@ class XeniooRestoreBotOperator(BaseOperator):
         vault.require()
         backup = self._choose(vault)
         self.subject = Subject.of(vault, backup.path)
-        return backup, b"".join(plain_blocks(vault.store, backup.path, backup.manifest.artifacts[0], identities))
+        artifact = backup.manifest.artifacts[0]
+        return vault, backup, b"".join(plain_blocks(vault.store, backup.path, artifact, identities))
 
     def _choose(self, vault: Vault) -> Backup:
         from airflow_provider_xbackup.vault.choose import choose

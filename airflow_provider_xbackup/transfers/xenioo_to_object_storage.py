@@ -19,6 +19,10 @@ from airflow_provider_xbackup.tasks.unanswered import UnansweredRequest
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
+    from airflow_provider_xbackup.vault.catalog import Backup
+    from airflow_provider_xbackup.vault.vault import Vault
 
 _EXPLAINED = timedelta(hours=2)
 _PROBABLY = (
@@ -91,6 +95,7 @@ class XeniooToObjectStorageOperator(BaseOperator):
         self.lock_mode = lock_mode
         self.xenioo_conn_id = xenioo_conn_id
         self._interrupt = Interrupt()
+        self._stored: tuple[Vault, Backup] | None = None
         arguments.check_literals(self, self._checks)
 
     def render_template(self, *args: Any, **kwargs: Any) -> Any:
@@ -160,7 +165,7 @@ class XeniooToObjectStorageOperator(BaseOperator):
                 )
                 with metrics.of_transfer("xenioo", account, transfer.tally, lambda: hook.client.repeats):
                     backup = transfer.run()
-                self.subject = Subject.of(vault, backup.path)
+                self.subject, self._stored = Subject.of(vault, backup.path), (vault, backup)
         except XBackupCooldownError as refusal:
             # Of an answer that could not be used the refusal itself tells.
             told = isinstance(refusal.error, SpentHourError)
@@ -177,6 +182,17 @@ class XeniooToObjectStorageOperator(BaseOperator):
         self.log.info("%s", outcome.conclusion_of(backup))
         outcome.announce(context, self, backup)
         return outcome.summary_of(backup)
+
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage[Any, Any]:  # noqa: ARG002
+        """Tell OpenLineage from which account the files in the vault are. Its provider calls this.
+
+        :param task_instance: the task instance
+        """
+        from airflow.providers.openlineage.extractors import OperatorLineage
+
+        from airflow_provider_xbackup import lineage
+
+        return OperatorLineage() if self._stored is None else lineage.of_transfer(*self._stored)
 
     @property
     def _checks(self) -> arguments.Checks:

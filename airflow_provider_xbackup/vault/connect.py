@@ -144,6 +144,7 @@ def open_store(url: VaultUrl, access: Access | None = None) -> Store:
         locks=access.locks,
         of_streams=access.of_artifacts,
         console=access.console,
+        account=access.config.get("account_name"),
     )
 
 

@@ -94,6 +94,7 @@ class Store:
     :param locks: the store's object locks, where it has such
     :param of_streams: attributes of what :meth:`put_stream` writes, such as ``Storage-Class``
     :param console: where the store's vendor shows objects to people, None where that is not known
+    :param account: the storage account of a container on Azure, which its URL does not name
     """
 
     def __init__(
@@ -107,10 +108,12 @@ class Store:
         locks: ObjectLocks | None = None,
         of_streams: Mapping[str, str] = MappingProxyType({}),
         console: Console | None = None,
+        account: str | None = None,
     ) -> None:
         self.url = url
         self.versions = versions
         self.locks = locks
+        self.account = account
         self._of_streams = of_streams
         self._console = console
         self._connect = connect
