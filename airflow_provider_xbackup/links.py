@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_PAGE = "xbackup/#/"
+PAGE = "xbackup/#/"
+"""The path of the page's overview below Airflow's address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,12 @@ class Subject:
         return cls(vault.url, path.service, path.account, path.backup_id, where)
 
     @property
+    def label(self) -> str:
+        """What people call it."""
+        account = self.service and self.account and f"{self.service}/{self.account}"
+        return account or f"The vault {self.vault.without_connection}"
+
+    @property
     def page(self) -> str | None:
         """The path of its page below Airflow's address; None where the page shows no such vault.
 
@@ -60,8 +67,13 @@ class Subject:
             if shown.url.without_connection == self.vault.without_connection:
                 known = self.service and self.account
                 parts = (shown.name, self.service, self.account, self.backup_id) if known else ()
-                return _PAGE + "/".join(quote(part, safe="") for part in parts if part)
+                return PAGE + "/".join(quote(part, safe="") for part in parts if part)
         return None
+
+
+def address_of(path: str) -> str:
+    """Return the full address of a path below Airflow's own."""
+    return f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/{path}"
 
 
 class BackupLink(BaseOperatorLink):
@@ -78,7 +90,7 @@ class BackupLink(BaseOperatorLink):
         except InvalidArgumentError as error:
             log.warning("There is no link to the page of the backup: %s", error)
             return ""
-        return "" if page is None else conf.get("api", "base_url", fallback="").rstrip("/") + f"/{page}"
+        return "" if page is None else address_of(page)
 
 
 class ManifestLink(BaseOperatorLink):

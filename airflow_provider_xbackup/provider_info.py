@@ -104,6 +104,7 @@ def get_provider_info() -> dict[str, Any]:
             },
         ],
         "extra-links": [f"{_PACKAGE}.links.BackupLink", f"{_PACKAGE}.links.ManifestLink"],
+        "notifications": [f"{_PACKAGE}.notifications.BackupNotifier"],
         "plugins": [{"name": "xbackup", "plugin-class": f"{_PACKAGE}.plugins.page.XBackupPlugin"}],
         "asset-uris": [{"schemes": ["xbackup"], "handler": f"{_PACKAGE}.assets.check_uri"}],
         "connection-types": [
