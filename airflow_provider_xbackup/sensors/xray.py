@@ -56,7 +56,8 @@ class XrayBackupSensor(BaseSensorOperator):
     :param account: what errors call the tenant; default the connection id
     :param deferrable: wait in the triggerer, without holding a worker; default Airflow's
         ``[operators] default_deferrable``
-    :param poke_interval: seconds between two questions; deferred, the first come sooner
+    :param poke_interval: seconds between two questions; deferred, the longest pause between two, most of which are
+        shorter
     :param timeout: seconds after which the wait ends with AirflowSensorTimeout
     :param outage_tolerance: how long the service may be out of reach, or answer what cannot be read,
         before the wait ends. In ``reschedule`` mode only the timeout ends it.
@@ -129,6 +130,7 @@ class XrayBackupSensor(BaseSensorOperator):
                 deadline=started + self.timeout,
                 outage_tolerance=arguments.seconds_of(self.outage_tolerance),
                 running_at=None if self._running_at is None else format_instant(self._running_at),
+                requested_at=self._job.requested_at.timestamp(),
             ),
             method_name="execute_complete",
         )
