@@ -25,7 +25,8 @@ from airflow_provider_xbackup.exceptions import (
     airflow_errors,
 )
 from airflow_provider_xbackup.hooks.xray import XrayHook
-from airflow_provider_xbackup.tasks import arguments
+from airflow_provider_xbackup.tasks import arguments, metrics
+from airflow_provider_xbackup.tasks.metrics import Metric
 from airflow_provider_xbackup.tasks.outage import Outage
 from airflow_provider_xbackup.tasks.seen_running import SeenRunning
 
@@ -142,6 +143,7 @@ class XrayBackupSensor(BaseSensorOperator):
         from airflow_provider_xbackup.services.xray import is_done
 
         job = self._job
+        self._count_polls(1)
         try:
             status = self._hook.get_backup_status(job.job_id)
         except XBackupFailError:
@@ -169,6 +171,7 @@ class XrayBackupSensor(BaseSensorOperator):
 
         about = self._about
         values = event if isinstance(event, dict) else {}
+        self._count_polls(int(values.get("polls") or 0))
         status = values.get("status")
         message = str(values.get("message") or f"{about}: the wait for job {self._job.job_id} ended: {status}.")
         if status == "success":
@@ -184,6 +187,9 @@ class XrayBackupSensor(BaseSensorOperator):
             f"{about}: the trigger of job {self._job.job_id} sent an event nobody knows: {status!r}. "
             "Clear this sensor to wait again."
         )
+
+    def _count_polls(self, number: int) -> None:
+        metrics.count(Metric.POLLS, number, service="xray", account=self._account)
 
     def _note_running(self, context: Context, at: datetime) -> None:
         self._running_at = at

@@ -81,7 +81,7 @@ async def test_it_polls_until_the_job_is_done(sim: Simulator, done: str):
 
     (event,) = await events(trigger(done))
 
-    assert event["status"] == "success"
+    assert (event["status"], event["polls"]) == ("success", 4)
     assert len(sim.journal.entries(path="/status")) == 4
 
 
