@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from airflow.sdk import BaseNotifier
+from asgiref.sync import async_to_sync
 
 from airflow_provider_xbackup.exceptions import XBackupFailError
 from airflow_provider_xbackup.links import Subject
-from airflow_provider_xbackup.notifications import BackupAlert, BackupNotifier
+from airflow_provider_xbackup.notifications import BackupAlert, BackupNotifier, tell_of_late_backups
 from airflow_provider_xbackup.operators.vault import VerifyBackupOperator
 from airflow_provider_xbackup.provider_info import get_provider_info
 from airflow_provider_xbackup.vault.catalog import Finding
@@ -36,6 +39,18 @@ class Inbox(BaseNotifier):
 class Broken(BaseNotifier):
     def notify(self, context: Any) -> None:
         raise ConnectionError("no way to the chat")
+
+
+class Asking(BaseNotifier):
+    """A notifier that asks Airflow for something, as they do in 3.1: on the loop that it came from."""
+
+    asked_on: ClassVar[list[asyncio.AbstractEventLoop]] = []
+
+    def notify(self, context: Any) -> None:
+        async def ask() -> None:
+            self.asked_on.append(asyncio.get_running_loop())
+
+        async_to_sync(ask)()
 
 
 def failed(subject: Subject | None = None, error: object = None) -> dict[str, Any]:
@@ -112,6 +127,14 @@ def test_every_notifier_is_told_though_one_fails():
         BackupNotifier(Broken(), inbox)(failed())
 
     assert inbox.sent == ["nightly: verify failed / verify"]
+
+
+async def test_what_a_deadlines_notifier_asks_airflow_for_goes_through_the_loop_of_the_triggerer(tmp_path: Path):
+    Asking.asked_on.clear()
+
+    await tell_of_late_backups(tmp_path.as_uri(), expect=["xray/acme"], notifier=f"{__name__}.Asking")
+
+    assert Asking.asked_on == [asyncio.get_running_loop()]
 
 
 def test_airflow_knows_the_notifier():
