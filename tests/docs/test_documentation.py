@@ -10,11 +10,12 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
+from pages import pages
 
 from airflow_provider_xbackup.cli import list_backups
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md"])
+PAGES = [ROOT / page for page in pages()]
 _NAMED = re.compile(r"docs/([\w-]+\.md)(?:#([\w-]+))?")
 _PYTHON = re.compile(r"^(?:```|:::)\{?(?:python)\}?\n(.*?)^(?:```|:::)", re.MULTILINE | re.DOTALL)
 
