@@ -103,6 +103,8 @@ def get_provider_info() -> dict[str, Any]:
                 "python-module": f"{_PACKAGE}.transfers.xenioo_to_object_storage",
             },
         ],
+        "extra-links": [f"{_PACKAGE}.links.BackupLink", f"{_PACKAGE}.links.ManifestLink"],
+        "notifications": [f"{_PACKAGE}.notifications.BackupNotifier"],
         "plugins": [{"name": "xbackup", "plugin-class": f"{_PACKAGE}.plugins.page.XBackupPlugin"}],
         "asset-uris": [{"schemes": ["xbackup"], "handler": f"{_PACKAGE}.assets.check_uri"}],
         "connection-types": [

@@ -40,7 +40,7 @@ autodoc_default_options = {"show-inheritance": True}
 html_theme = "furo"
 html_title = f"{project} {version}"
 # The addresses in the schemas' own "$id".
-html_extra_path = ["manifest.schema.json", "records.schema.json"]
+html_extra_path = ["lineage.schema.json", "manifest.schema.json", "records.schema.json"]
 
 
 def setup(app: Any) -> None:

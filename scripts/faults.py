@@ -115,7 +115,8 @@ def read_reports(reports: Iterable[Path]) -> dict[str, Counter[str]]:
     for case in (case for report in reports for case in ElementTree.parse(report).iter("testcase")):
         module, _, group = case.get("classname", "").partition(".Test")
         path = module.replace(".", "/") + ".py"
-        name = (f"Test{group}::" if group else "") + case.get("name", "").partition("[")[0]
+        # Tests that have to share a process are called by it as well, as in "test_it[s3]@live airflow".
+        name = (f"Test{group}::" if group else "") + re.split(r"[\[@]", case.get("name", ""), maxsplit=1)[0]
         outcomes = {"failure": "failed", "error": "failed", "skipped": "skipped"}
         outcome = next((outcomes[child.tag] for child in case if child.tag in outcomes), "passed")
         ended.setdefault(f"{path}::{name}", Counter())[outcome] += 1

@@ -10,7 +10,8 @@ All tests of a row and a column make one cell: ``failed`` when one of them did, 
 did, else ``n/a``. Why something was skipped becomes a footnote, and so does what a test tells to the fixture
 ``outcome_note``. What a reader has to know of the whole run, such as versions, a test tells to ``outcome_fact``;
 what it counted, for a column of its own before the others, to ``outcome_figure``.
-``pytest --outcome-table FILE`` writes the table, rows and columns in the order of the tests.
+``pytest --outcome-table FILE`` writes the table, rows and columns in the order of the tests. A run that is
+broken off leaves the file as it was.
 """
 
 from __future__ import annotations
@@ -112,6 +113,7 @@ class OutcomeTable:
         self._figures: dict[str, dict[str, str]] = {}
         self._facts: dict[str, str] = {}
         self._tests: set[str] = set()
+        self._written = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         told: dict[str, list[Any]] = {}
@@ -125,13 +127,17 @@ class OutcomeTable:
             for name, text in told.get(_FIGURE, ()):
                 self._figures.setdefault(name, {})[row] = text
 
-    def pytest_sessionfinish(self) -> None:
-        if self._cells:
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
+        # What a run that was broken off did not come to must not stand there as if nothing tried it.
+        complete = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        if self._cells and complete:
+            self._written = True
             self._file.parent.mkdir(parents=True, exist_ok=True)
             self._file.write_text("\n".join(self._lines()) + "\n")
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        terminalreporter.write_line(f"The table of outcomes is in {self._file}.")
+        place = f"is in {self._file}" if self._written else "was not written: the run was broken off"
+        terminalreporter.write_line(f"The table of outcomes {place}.")
 
     def _lines(self) -> Iterator[str]:
         columns = sorted(self._columns, key=self._columns.__getitem__)

@@ -122,3 +122,24 @@ def test_nothing_is_written_unless_a_file_is_named(pytester: pytest.Pytester) ->
 
     assert done.ret == 1
     assert list(pytester.path.rglob("*.md")) == []
+
+
+def test_a_run_that_is_broken_off_leaves_the_table_as_it_was(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("""
+        import pytest
+
+        @pytest.mark.row("no fault")
+        @pytest.mark.column("Outcome")
+        @pytest.mark.parametrize("number", range(2))
+        def test_no_fault(number):
+            if number:
+                raise KeyboardInterrupt
+    """)
+    table = pytester.path / "table.md"
+    table.write_text("of an earlier run")
+
+    done = pytester.run(sys.executable, "-m", "pytest", "-p", "outcome_table", "--outcome-table", str(table))
+
+    assert done.ret == pytest.ExitCode.INTERRUPTED
+    assert table.read_text() == "of an earlier run"
+    done.stdout.fnmatch_lines(["*was not written: the run was broken off*"])

@@ -18,7 +18,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -233,6 +232,9 @@ def _free_port() -> int:
 
 
 def _await(url: str, process: subprocess.Popen[str], log: Path) -> None:
+    # Imported here: it brings HTTP and TLS, for which all commands would wait.
+    import urllib.request
+
     deadline = time.monotonic() + _TIME_LIMIT
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=10):  # noqa: S310 - our own

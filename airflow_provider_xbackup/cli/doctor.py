@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 NAME = "doctor"
 HELP = "ask Xray or Xenioo what is not documented, and report it without secrets"
 
-_FROM_ENVIRONMENT = "xbackup_doctor"
+_FROM_ENVIRONMENT = "environment"
 _XRAY_VARIABLES = {"login": "XRAY_CLIENT_ID", "password": "XRAY_CLIENT_SECRET", "host": "XRAY_HOST"}
 _XENIOO_VARIABLES = {"host": "XENIOO_ENDPOINT", "password": "XENIOO_TOKEN"}
 _XENIOO_KEYS = ("account_api_key", "bot_api_key", "bot_api_secret")

@@ -21,6 +21,7 @@ from airflow_provider_xbackup.hooks.connection import (
     read_endpoint,
     read_options,
 )
+from airflow_provider_xbackup.hooks.recent import Recent
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
@@ -37,8 +38,11 @@ if TYPE_CHECKING:
     )
     from airflow_provider_xbackup.transfer.download import OpenFile
 
-_REQUESTS, _PERIOD = 300, 300.0
-"""The vendor's smaller budget of requests (``docs/vendor-apis.md#rate-limits``)."""
+_REQUESTS, _PERIOD = 240, 300.0
+"""Of the vendor's smaller budget of 300 requests in 5 minutes, what all triggers of a tenant take together: the
+tasks have the rest (``docs/vendor-apis.md#rate-limits``)."""
+
+_reached: Recent[tuple[Endpoint, TokenSource]] = Recent(lifetime=30.0)
 
 
 class XrayHook(BaseHook):
@@ -176,15 +180,19 @@ class XrayHook(BaseHook):
         :raises InvalidArgumentError: when the connection does not exist or cannot be meant
         """
         if self._reached is None:
-            conn, extra = await find_connection_async(self, self.xray_conn_id, self.hook_name)
-            # Loading the modules and reading a CA bundle take longer than other triggers should have to wait.
-            self._reached = await asyncio.to_thread(_read_connection, conn, extra)
-            await asyncio.to_thread(import_module, "airflow_provider_xbackup.http.aio")
+            self._reached = await _reached.get(self.xray_conn_id, self._reach)
         endpoint, tokens = self._reached
         from airflow_provider_xbackup.http.aio import shared_client
 
         async with shared_client(endpoint, tokens, requests=_REQUESTS, period=_PERIOD) as client:
             yield client
+
+    async def _reach(self) -> tuple[Endpoint, TokenSource]:
+        conn, extra = await find_connection_async(self, self.xray_conn_id, self.hook_name)
+        # Loading the modules and reading a CA bundle take longer than other triggers should have to wait.
+        reached = await asyncio.to_thread(_read_connection, conn, extra)
+        await asyncio.to_thread(import_module, "airflow_provider_xbackup.http.aio")
+        return reached
 
     @property
     def _about(self) -> str:

@@ -1,18 +1,20 @@
 """The asynchronous carrier: aiohttp takes what services describe to the server and back.
 
 One session, one token and one request budget a connection and event loop, whatever the number of
-triggers: :func:`shared_client` hands out the one that is there and closes it with its last user.
+triggers: :func:`shared_client` hands out the one that is there and closes it with its last user. The budget
+outlives it, because the server counts on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os.path
+import os
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
@@ -27,7 +29,7 @@ from airflow_provider_xbackup.http.throttle import RateLimit
 from airflow_provider_xbackup.http.tokens import Token, TokenSource, secrets_of
 
 _LARGEST_BODY = 16 << 20
-_CONNECTIONS_A_HOST = 8
+_CONNECTIONS_A_HOST = 4
 
 
 class AsyncClient:
@@ -127,6 +129,7 @@ class _Shared:
 
 _Key = tuple[str, Endpoint]
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Key, _Shared]] = WeakKeyDictionary()
+_limits: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, RateLimit]] = WeakKeyDictionary()
 
 
 @contextlib.asynccontextmanager
@@ -140,10 +143,12 @@ async def shared_client(
     :param requests: how many requests may begin within ``period``
     :param period: seconds
     """
-    clients = _shared.setdefault(asyncio.get_running_loop(), {})
+    loop = asyncio.get_running_loop()
+    clients = _shared.setdefault(loop, {})
     key = (tokens.key, endpoint)
     if key not in clients:
-        clients[key] = _Shared(AsyncClient(endpoint, tokens, RateLimit(requests, period)))
+        limit = _limits.setdefault(loop, {}).setdefault(tokens.key, RateLimit(requests, period))
+        clients[key] = _Shared(AsyncClient(endpoint, tokens, limit))
     shared = clients[key]
     shared.users += 1
     try:
@@ -183,8 +188,14 @@ def _tls(endpoint: Endpoint) -> ssl.SSLContext | bool:
     if isinstance(bundle, bool):
         return bundle
     try:
-        if os.path.isdir(bundle):
-            return ssl.create_default_context(capath=bundle)
-        return ssl.create_default_context(cafile=bundle)
+        return _trusting(bundle, os.stat(bundle).st_mtime_ns)
     except OSError:
         raise certificate_refused(endpoint.host, "the CA bundle cannot be read") from None
+
+
+@lru_cache(maxsize=8)
+def _trusting(bundle: str, changed_at: int) -> ssl.SSLContext:  # noqa: ARG001 - a changed bundle is read anew
+    """Read a CA bundle once for all clients: each copy takes time on the event loop, and memory."""
+    if os.path.isdir(bundle):
+        return ssl.create_default_context(capath=bundle)
+    return ssl.create_default_context(cafile=bundle)

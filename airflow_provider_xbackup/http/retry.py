@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -46,17 +47,25 @@ class SendError(Exception):
         self.sent = sent
 
 
-def policy(request: Request) -> dict[str, Any]:
+def policy(request: Request, on_repeat: Callable[[], None] = lambda: None) -> dict[str, Any]:
     """Return the arguments of tenacity's ``Retrying`` or ``AsyncRetrying`` for a request.
 
     A request that never reached the server may always be sent again; one that did only if it is
     repeatable. A 429 to one that is not repeatable is for its caller to judge: it may be a cooldown.
+
+    :param request: the request
+    :param on_repeat: called when it will be sent again
     """
+
+    def tell(state: RetryCallState) -> None:
+        _tell(request, state)
+        on_repeat()
+
     return {
         "retry": lambda state: _may_repeat(request, state),
         "wait": _pause,
         "stop": stop_after_attempt(TRIES),
-        "before_sleep": lambda state: _tell(request, state),
+        "before_sleep": tell,
         "retry_error_callback": _last_outcome,
     }
 

@@ -165,10 +165,13 @@ class Client:
 
     :param endpoint: where the service lives
     :param tokens: the credentials
+    :ivar repeats: how often a request was sent again
     """
 
     def __init__(self, endpoint: Endpoint, tokens: TokenSource) -> None:
         self.endpoint = endpoint
+        self.repeats = 0
+        self._repeats_lock = threading.Lock()
         self._tokens = tokens
         self._session = _new_session()
         # Links lead to other hosts: they get neither cookies nor connections of the service's.
@@ -259,10 +262,14 @@ class Client:
             # A kept connection may be dead: the request would be lost and nobody could tell how.
             self._session.close()
         try:
-            stream: Stream = Retrying(**policy(request))(attempt)
+            stream: Stream = Retrying(**policy(request, self._count_repeat))(attempt)
         except SendError as error:
             raise give_up(error, request, self.endpoint.host) from None
         return stream
+
+    def _count_repeat(self) -> None:
+        with self._repeats_lock:  # the parts of a file come in threads
+            self.repeats += 1
 
     def _send(self, request: Request, token: Token | None, url: str | None = None) -> Stream:
         timeouts = self.endpoint.timeouts

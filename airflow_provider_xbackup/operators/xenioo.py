@@ -22,12 +22,14 @@ from airflow_provider_xbackup.exceptions import (
 from airflow_provider_xbackup.hooks.new_bot import connection_in
 from airflow_provider_xbackup.hooks.vault import VaultHook
 from airflow_provider_xbackup.hooks.xenioo import XeniooHook
+from airflow_provider_xbackup.links import LINKS, Subject
 from airflow_provider_xbackup.tasks import arguments, cooldown
 from airflow_provider_xbackup.tasks.chosen import Chosen, check_one
 from airflow_provider_xbackup.tasks.memory import TaskMemory
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath, XComArg
+    from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_provider_xbackup.contents.sameness import Comparison
     from airflow_provider_xbackup.services.xenioo import RestoredBot
@@ -75,6 +77,8 @@ class XeniooRestoreBotOperator(BaseOperator):
         "xenioo_conn_id",
     )
     ui_color = "#d7e8f7"
+    operator_extra_links = LINKS
+    subject: Subject | None = None
 
     def __init__(
         self,
@@ -101,6 +105,7 @@ class XeniooRestoreBotOperator(BaseOperator):
         self.identity_conn_id = identity_conn_id
         self.xenioo_conn_id = xenioo_conn_id
         arguments.check_literals(self, self._checks)
+        self._restored: tuple[Vault, Backup, str, str | None] | None = None
 
     def render_template(self, *args: Any, **kwargs: Any) -> Any:
         """Render a template, and refuse a secret that it became."""
@@ -131,6 +136,17 @@ class XeniooRestoreBotOperator(BaseOperator):
         self.log.info("The hour should be over (%s); asking again.", event)
         return self._restore(context, give_up_at=cooldown.read_end(give_up_at, self.max_wait), refusals=refusals)
 
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage[Any, Any]:  # noqa: ARG002
+        """Tell OpenLineage of which file the new bot was made. Its provider calls this.
+
+        :param task_instance: the task instance
+        """
+        from airflow.providers.openlineage.extractors import OperatorLineage
+
+        from airflow_provider_xbackup import lineage
+
+        return OperatorLineage() if self._restored is None else lineage.of_restore(*self._restored)
+
     def _restore(self, context: Context, *, give_up_at: datetime, refusals: int) -> dict[str, Any]:
         from airflow_provider_xbackup.tasks.new_keys import Origin
 
@@ -142,9 +158,10 @@ class XeniooRestoreBotOperator(BaseOperator):
             if origin is not None:
                 self.log.info("An earlier try has made the bot: %s.", origin)
                 self._remember(memory, origin.backup_id)
+                self.subject = Subject(VaultHook(self.vault).url, "xenioo", origin.account, origin.backup_id)
                 return self._summary(origin, None)
             self._refuse_second_bot(memory)
-            backup, body = self._read_backup()
+            vault, backup, body = self._read_backup()
             # A login that fails leaves nothing open, so it comes first.
             self._hook.client.authenticate()
             keys.reserve()
@@ -152,12 +169,19 @@ class XeniooRestoreBotOperator(BaseOperator):
                 bot = self._ask(keys, body)
             except XBackupCooldownError as refusal:
                 cooldown.handle(
-                    refusal, self, on_cooldown=self.on_cooldown, give_up_at=give_up_at, refusals=refusals
+                    refusal,
+                    self,
+                    on_cooldown=self.on_cooldown,
+                    give_up_at=give_up_at,
+                    refusals=refusals,
+                    service="xenioo",
+                    account=backup.path.account,
                 )
             origin = Origin(backup.backup_id, backup.path.account, owner)
             keys.keep(self._hook.connection_to(bot, str(origin)))
         self._remember(memory, backup.backup_id)
         summary = self._summary(origin, self._hook.name_of(bot))
+        self._restored = vault, backup, self._hook.client.endpoint.host, summary["bot"]
         self.log.info(
             "Backup %s is a new bot now, %s. Its keys are in %s.",
             backup.location,
@@ -182,16 +206,19 @@ class XeniooRestoreBotOperator(BaseOperator):
             keys.release()
             raise
 
-    def _read_backup(self) -> tuple[Backup, bytes]:
-        """Return the backup and its plain bytes, which are what its manifest says."""
+    def _read_backup(self) -> tuple[Vault, Backup, bytes]:
+        """Return the vault, the backup and its plain bytes, which are what its manifest says."""
         from airflow_provider_xbackup.hooks.identities import read_identities
         from airflow_provider_xbackup.vault.plain import plain_blocks
 
         identities = read_identities(self.identity_conn_id)
         vault = VaultHook(self.vault).vault
+        self.subject = Subject(vault.url, "xenioo", self.account)
         vault.require()
         backup = self._choose(vault)
-        return backup, b"".join(plain_blocks(vault.store, backup.path, backup.manifest.artifacts[0], identities))
+        self.subject = Subject.of(vault, backup.path)
+        artifact = backup.manifest.artifacts[0]
+        return vault, backup, b"".join(plain_blocks(vault.store, backup.path, artifact, identities))
 
     def _choose(self, vault: Vault) -> Backup:
         from airflow_provider_xbackup.vault.choose import choose
@@ -316,6 +343,8 @@ class XeniooCompareBackupsOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("original", "copy", "identity_conn_id")
     ui_color = "#d7e8f7"
+    operator_extra_links = LINKS
+    subject: Subject | None = None
 
     def __init__(
         self,
@@ -344,7 +373,9 @@ class XeniooCompareBackupsOperator(BaseOperator):
 
         arguments.check_all(self, self._checks)
         with airflow_errors("The comparison"):
-            comparison = compare(self._read(self.original), self._read(self.copy))
+            vault, original = self._find(self.original)
+            self.subject = Subject.of(vault, original.path)
+            comparison = compare(self._read(vault, original), self._read(*self._find(self.copy)))
         said = self._tell(comparison)
         if self.fail_on_difference and not comparison.same:
             raise XBackupFailError(said)
@@ -355,14 +386,17 @@ class XeniooCompareBackupsOperator(BaseOperator):
             "places": [{"path": each.path, "what": each.what} for each in comparison.differences],
         }
 
-    def _read(self, summary: Any) -> bytes:
-        from airflow_provider_xbackup.hooks.identities import read_identities
+    def _find(self, summary: Any) -> tuple[Vault, Backup]:
         from airflow_provider_xbackup.vault.choose import find_by_id
-        from airflow_provider_xbackup.vault.plain import plain_blocks
 
         vault = VaultHook(summary["vault"]).vault
         vault.require()
-        backup = find_by_id(vault, summary["backup_id"], "xenioo", summary["account"])
+        return vault, find_by_id(vault, summary["backup_id"], "xenioo", summary["account"])
+
+    def _read(self, vault: Vault, backup: Backup) -> bytes:
+        from airflow_provider_xbackup.hooks.identities import read_identities
+        from airflow_provider_xbackup.vault.plain import plain_blocks
+
         identities = read_identities(self.identity_conn_id)
         return b"".join(plain_blocks(vault.store, backup.path, backup.manifest.artifacts[0], identities))
 

@@ -17,6 +17,7 @@ from airflow_provider_xbackup.exceptions import (
     airflow_errors,
 )
 from airflow_provider_xbackup.hooks.xray import XrayHook
+from airflow_provider_xbackup.links import LINKS, Subject
 from airflow_provider_xbackup.tasks import arguments, cooldown
 from airflow_provider_xbackup.tasks.job_memory import JobMemory
 from airflow_provider_xbackup.tasks.unanswered import UnansweredRequest
@@ -79,6 +80,8 @@ class XrayCreateBackupOperator(BaseOperator):
         "xray_conn_id",
     )
     ui_color = "#dff0e6"
+    operator_extra_links = LINKS
+    subject: Subject | None = None
 
     def __init__(
         self,
@@ -137,6 +140,7 @@ class XrayCreateBackupOperator(BaseOperator):
         return self._create(context, give_up_at=cooldown.read_end(give_up_at, self.max_wait), refusals=refusals)
 
     def _create(self, context: Context, *, give_up_at: datetime, refusals: int) -> dict[str, Any]:
+        self._lead_to_account()
         memory = JobMemory(context, self._asked_for)
         known = memory.recall()
         job = self._running_or_fresh(known, memory)
@@ -158,6 +162,8 @@ class XrayCreateBackupOperator(BaseOperator):
                     on_cooldown=self.on_cooldown,
                     give_up_at=give_up_at,
                     refusals=refusals,
+                    service="xray",
+                    account=self._account,
                     because=unanswered.explain(_PROBABLY, _PERHAPS),
                 )
         return job.to_dict()
@@ -209,6 +215,12 @@ class XrayCreateBackupOperator(BaseOperator):
                 raise
             self.log.warning("%s", error)
             return None
+
+    def _lead_to_account(self) -> None:
+        if self.vault is not None:
+            from airflow_provider_xbackup.hooks.vault import VaultHook
+
+            self.subject = Subject(VaultHook(self.vault).url, "xray", self._account)
 
     def _prepare_vault(self) -> None:
         """Find out that the backup could not be stored before the six hours are spent on it."""

@@ -13,12 +13,15 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_xbackup.exceptions import XBackupSensorTimeout, airflow_errors
-from airflow_provider_xbackup.tasks import arguments
+from airflow_provider_xbackup.links import LINKS, Subject
+from airflow_provider_xbackup.tasks import arguments, metrics
+from airflow_provider_xbackup.tasks.metrics import Metric
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
-    from airflow_provider_xbackup.vault.catalog import Finding
+    from airflow_provider_xbackup.vault.catalog import Backup, Finding
+    from airflow_provider_xbackup.vault.status import AccountStatus
 
 
 class BackupFreshnessSensor(BaseSensorOperator):
@@ -45,6 +48,8 @@ class BackupFreshnessSensor(BaseSensorOperator):
 
     template_fields: Sequence[str] = ("vault", "expect", "bots_of", "service", "account")
     ui_color = "#e8e0f3"
+    operator_extra_links = LINKS
+    subject: Subject | None = None
 
     def __init__(
         self,
@@ -107,12 +112,15 @@ class BackupFreshnessSensor(BaseSensorOperator):
                 frozenset(AccountName.parse(name) for name in self.expect), self.rpo, self.verified_rpo
             )
             vault = VaultHook(self.vault).vault
+            self.subject = Subject(vault.url, self.service, self.account)
             backups, coverage = vault.backups(self.service, self.account), Coverage()
             accounts = survey(coverage.watch(backups), promise.accounts)
         uncovered = () if self.bots_of is None else coverage.uncovered(bots_of(self.bots_of))
         self._late = (*judge(accounts, promise, now), *uncovered, *backups.findings)
         for finding in self._late:
             self.log.warning("%s: %s", finding.code, finding.text)
+        for account in accounts:
+            _tell_ages(account, now)
         ages = {
             str(account.name): (now - account.newest.instant).total_seconds()
             for account in accounts
@@ -140,3 +148,11 @@ class BackupFreshnessSensor(BaseSensorOperator):
             # What a template becomes is checked when the task runs.
             filters = [each if arguments.is_literal(each) else None for each in (self.service, self.account)]
             check_all_looked_at(*filters)
+
+
+def _tell_ages(account: AccountStatus[Backup], now: datetime) -> None:
+    newest = ((Metric.AGE_OF_WHOLE, account.newest), (Metric.AGE_OF_VERIFIED, account.verified))
+    for metric, backup in newest:
+        if backup is not None:
+            age, name = now - backup.instant, account.name
+            metrics.tell(metric, age.total_seconds(), service=name.service, account=name.account)

@@ -25,7 +25,8 @@ from airflow_provider_xbackup.exceptions import (
     airflow_errors,
 )
 from airflow_provider_xbackup.hooks.xray import XrayHook
-from airflow_provider_xbackup.tasks import arguments
+from airflow_provider_xbackup.tasks import arguments, metrics
+from airflow_provider_xbackup.tasks.metrics import Metric
 from airflow_provider_xbackup.tasks.outage import Outage
 from airflow_provider_xbackup.tasks.seen_running import SeenRunning
 
@@ -55,7 +56,8 @@ class XrayBackupSensor(BaseSensorOperator):
     :param account: what errors call the tenant; default the connection id
     :param deferrable: wait in the triggerer, without holding a worker; default Airflow's
         ``[operators] default_deferrable``
-    :param poke_interval: seconds between two questions; deferred, the first come sooner
+    :param poke_interval: seconds between two questions; deferred, the longest pause between two, most of which are
+        shorter
     :param timeout: seconds after which the wait ends with AirflowSensorTimeout
     :param outage_tolerance: how long the service may be out of reach, or answer what cannot be read,
         before the wait ends. In ``reschedule`` mode only the timeout ends it.
@@ -128,6 +130,7 @@ class XrayBackupSensor(BaseSensorOperator):
                 deadline=started + self.timeout,
                 outage_tolerance=arguments.seconds_of(self.outage_tolerance),
                 running_at=None if self._running_at is None else format_instant(self._running_at),
+                requested_at=self._job.requested_at.timestamp(),
             ),
             method_name="execute_complete",
         )
@@ -140,6 +143,7 @@ class XrayBackupSensor(BaseSensorOperator):
         from airflow_provider_xbackup.services.xray import is_done
 
         job = self._job
+        self._count_polls(1)
         try:
             status = self._hook.get_backup_status(job.job_id)
         except XBackupFailError:
@@ -167,6 +171,7 @@ class XrayBackupSensor(BaseSensorOperator):
 
         about = self._about
         values = event if isinstance(event, dict) else {}
+        self._count_polls(int(values.get("polls") or 0))
         status = values.get("status")
         message = str(values.get("message") or f"{about}: the wait for job {self._job.job_id} ended: {status}.")
         if status == "success":
@@ -182,6 +187,9 @@ class XrayBackupSensor(BaseSensorOperator):
             f"{about}: the trigger of job {self._job.job_id} sent an event nobody knows: {status!r}. "
             "Clear this sensor to wait again."
         )
+
+    def _count_polls(self, number: int) -> None:
+        metrics.count(Metric.POLLS, number, service="xray", account=self._account)
 
     def _note_running(self, context: Context, at: datetime) -> None:
         self._running_at = at

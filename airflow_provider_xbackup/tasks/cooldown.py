@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NoReturn
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
 from airflow_provider_xbackup.exceptions import XBackupCooldownError, XBackupFailError
+from airflow_provider_xbackup.tasks import metrics
+from airflow_provider_xbackup.tasks.metrics import Metric
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator
@@ -38,6 +40,8 @@ def handle(
     on_cooldown: str,
     give_up_at: datetime,
     refusals: int,
+    service: str,
+    account: str,
     because: str = "",
 ) -> NoReturn:
     """Skip, fail, or wait without holding a worker and go on in the task's ``try_again`` method.
@@ -47,6 +51,8 @@ def handle(
     :param on_cooldown: ``wait``, ``skip`` or ``fail``
     :param give_up_at: no wait reaches beyond this instant, over all refusals together
     :param refusals: how many there were before this one
+    :param service: whose cooldown it is, for the metrics
+    :param account: the account's name, for the same
     :param because: what is known of its cause, for people
     :raises AirflowSkipException: for ``skip``
     :raises XBackupFailError: for ``fail``, when the wait would be too long, and when an answer that may
@@ -73,6 +79,8 @@ def handle(
     # The end of waiting is never slept through: the last question comes there.
     wait = max(refusal.available_at - now, min(backoff, give_up_at - now), SHORTEST_WAIT)
     jitter = min(LONGEST_JITTER, wait / 20) * random.random()  # noqa: S311 - spreads load, hides nothing
+    metrics.count(Metric.COOLDOWN_WAITS, service=service, account=account)
+    metrics.time_taken(Metric.COOLDOWN_WAIT, wait + jitter, service=service, account=account)
     task.log.warning("%s Waiting for it; no worker is held meanwhile.", told)
     task.defer(
         trigger=DateTimeTrigger(moment=now + wait + jitter),

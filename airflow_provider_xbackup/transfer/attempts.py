@@ -30,6 +30,7 @@ from airflow_provider_xbackup.transfer.errors import (
     UntakenFileError,
     WrongLengthError,
 )
+from airflow_provider_xbackup.transfer.tally import Tally, refusal_of
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -65,11 +66,14 @@ class Attempts:
     :param begin: begins to download it
     :param name: what it is, and whose
     :param patience: how long a file that is not there yet is asked for again
+    :param tally: counts what happens
     """
 
     begin: Callable[[], Download]
     name: str
     patience: timedelta
+    tally: Tally = field(default_factory=Tally)
+    _refusals: set[str] = field(default_factory=set, init=False, repr=False)
     _download: Download | None = field(default=None, init=False, repr=False)
 
     def open(self) -> Download:
@@ -97,15 +101,27 @@ class Attempts:
             reraise=True,
         )
         try:
-            taken: T = retrying(take)
+            taken: T = retrying(self._watching, take)
         except (*_NOT_THERE_YET, *_BROKEN) as error:
             raise self._failure(error, retrying.statistics["attempt_number"]) from None
         return taken
+
+    def _watching(self, take: Callable[[], T]) -> T:
+        try:
+            return take()
+        except BackupError as error:
+            reason = refusal_of(error)
+            # One that is not there yet is looked at again and again, and is one file all the same.
+            if reason is not None and reason not in self._refusals:
+                self._refusals.add(reason)
+                self.tally.refuse(reason)
+            raise
 
     def _forget(self, _: RetryCallState) -> None:
         self._download = None
 
     def _tell(self, state: RetryCallState) -> None:
+        self.tally.repeat()
         error = state.outcome.exception() if state.outcome else None
         log.warning("The %s: %s It is asked for again in %.0f s.", self, _finding(error), state.upcoming_sleep)
 

@@ -35,6 +35,7 @@ from airflow_provider_xbackup.services.xray import (
 from airflow_provider_xbackup.transfer.errors import ReplacedFileError, WrongLengthError
 from airflow_provider_xbackup.transfer.judge import check_not_superseded
 from airflow_provider_xbackup.transfer.parts import Budget, NoPartsError, Parts, is_worth_parts, tried
+from airflow_provider_xbackup.transfer.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -137,6 +138,7 @@ class Download:
     :param artifact: which file
     :param connections: how many at the same time
     :param budget: what parts may cost of the service's requests
+    :param tally: counts what happens
     :ivar remote: what its headers said when it was begun
     :ivar received: how many of its bytes have come
     :ivar resumed: how often it went on after a break
@@ -144,12 +146,18 @@ class Download:
     """
 
     def __init__(
-        self, client: Client, artifact: Artifact, connections: int = 1, budget: Budget | None = None
+        self,
+        client: Client,
+        artifact: Artifact,
+        connections: int = 1,
+        budget: Budget | None = None,
+        tally: Tally | None = None,
     ) -> None:
         self._client = client
         self._artifact = artifact
         self._connections = connections
         self._budget = budget or Budget()
+        self._tally = tally or Tally()
         self._open = open_file(client, artifact)
         self.remote = self._open.remote
         self.received = 0
@@ -177,6 +185,7 @@ class Download:
                     skip = self._reopen(self.received)
                     broken = False
                     self.resumed += 1
+                    self._tally.resume()
                 for block in self._arriving(skip):
                     fresh = block[skip:]
                     skip -= len(block) - len(fresh)

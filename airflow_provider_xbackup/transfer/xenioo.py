@@ -6,7 +6,7 @@ import contextlib
 import logging
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from airflow_provider_xbackup.services.xenioo import COOLDOWN
 from airflow_provider_xbackup.transfer.bot import open_backup
 from airflow_provider_xbackup.transfer.errors import AnswerInHandError, SpentHourError, SpoolError
 from airflow_provider_xbackup.transfer.spool import Spool, Spooled
+from airflow_provider_xbackup.transfer.tally import Tally, refusal_of
 from airflow_provider_xbackup.vault.acceptance import how_to_accept
 from airflow_provider_xbackup.vault.catalog import Backup
 from airflow_provider_xbackup.vault.chain import newest_reliable_full
@@ -51,6 +52,7 @@ class XeniooTransfer:
     :param asking: is entered while the bot is asked, until its answer is in hand
     :param lock: for how long, and how hard, the backup is locked
     :param assumed_wait: how long the bot's hour is taken to last where its service names no time
+    :param tally: counts what happens
     """
 
     client: Client
@@ -64,6 +66,7 @@ class XeniooTransfer:
     asking: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
     lock: Lock | None = None
     assumed_wait: timedelta = COOLDOWN
+    tally: Tally = field(default_factory=Tally, repr=False, compare=False)
 
     def run(self) -> Backup:
         """Store the backup; what this task instance has in hand or in the vault is not asked for again.
@@ -131,8 +134,10 @@ class XeniooTransfer:
             except ConnectionFailedError as error:
                 note()
                 raise AnswerLostError(str(error)) from None
-            except BaseException:  # an interrupt too: the bot has answered
+            except BaseException as error:  # an interrupt too: the bot has answered
                 note()
+                if isinstance(error, BackupError) and (reason := refusal_of(error)):
+                    self.tally.refuse(reason)
                 raise
 
     def _identify(self, name: str | None) -> RemoteBot:
@@ -168,6 +173,7 @@ class XeniooTransfer:
                 "task there, or the task cleared within a day, stores it without spending another hour."
             ) from None
         spooled.remove()
+        self.tally.store(backup.stored_size)
         log.info("The bot's answer is in the vault: %d bytes in %s.", spooled.facts.stored_size, backup.location)
         return backup
 

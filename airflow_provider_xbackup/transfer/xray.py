@@ -47,6 +47,7 @@ from airflow_provider_xbackup.transfer.judge import (
 from airflow_provider_xbackup.transfer.meanwhile import Meanwhile
 from airflow_provider_xbackup.transfer.options import Check
 from airflow_provider_xbackup.transfer.parts import CONNECTIONS, Budget
+from airflow_provider_xbackup.transfer.tally import Tally
 from airflow_provider_xbackup.vault.acceptance import how_to_accept
 from airflow_provider_xbackup.vault.beside import beside
 from airflow_provider_xbackup.vault.catalog import Backup
@@ -87,6 +88,7 @@ class XrayTransfer:
     :param lock: for how long, and how hard, the backup is locked
     :param connections: how many bring a file at the same time where one is slow
     :param patience: how long a file that is not there yet is asked for again
+    :param tally: counts what happens
     """
 
     client: Client
@@ -101,6 +103,7 @@ class XrayTransfer:
     lock: Lock | None = None
     connections: int = CONNECTIONS
     patience: timedelta = timedelta(minutes=10)
+    tally: Tally = field(default_factory=Tally, repr=False, compare=False)
     # A file may be looked at many times within the tenant's budget of requests: each project is counted once, and
     # the tenant as a whole, which is None.
     _counted: dict[str | None, Mapping[str, int]] = field(
@@ -147,6 +150,7 @@ class XrayTransfer:
             return replace(self, job=self._seen_done()).run()
         if stored is None:
             stored = self._take()
+            self.tally.store(stored.stored_size)
         else:
             log.info("Backup %s is in the vault already; nothing has to be done.", stored.location)
             self._warn_of_other_keys(stored)
@@ -360,9 +364,10 @@ class XrayTransfer:
 
     def _attempts(self, artifact: Artifact) -> Attempts:
         return Attempts(
-            partial(Download, self.client, artifact, self.connections, self._budget),
+            partial(Download, self.client, artifact, self.connections, self._budget, self.tally),
             f"{artifact.label} of job {self.job.job_id}",
             self.patience,
+            self.tally,
         )
 
 

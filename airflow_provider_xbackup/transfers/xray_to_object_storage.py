@@ -12,12 +12,17 @@ from airflow_provider_xbackup import configuration
 from airflow_provider_xbackup.exceptions import account_label, airflow_errors
 from airflow_provider_xbackup.hooks.vault import VaultHook
 from airflow_provider_xbackup.hooks.xray import XrayHook
-from airflow_provider_xbackup.tasks import arguments, outcome
+from airflow_provider_xbackup.links import LINKS, Subject
+from airflow_provider_xbackup.tasks import arguments, metrics, outcome
 from airflow_provider_xbackup.tasks.interrupts import Interrupt
 from airflow_provider_xbackup.transfer.options import check_max_drop, check_mode
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath, XComArg
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
+    from airflow_provider_xbackup.vault.catalog import Backup
+    from airflow_provider_xbackup.vault.vault import Vault
 
 _OUTLOOK = "The next try takes the job's files from their beginning; no new backup is asked for."
 
@@ -55,6 +60,8 @@ class XrayToObjectStorageOperator(BaseOperator):
         "xray_conn_id",
     )
     ui_color = "#d7e8f7"
+    operator_extra_links = LINKS
+    subject: Subject | None = None
 
     def __init__(
         self,
@@ -83,6 +90,7 @@ class XrayToObjectStorageOperator(BaseOperator):
         self.lock_mode = lock_mode
         self.xray_conn_id = xray_conn_id
         self._interrupt = Interrupt()
+        self._stored: tuple[Vault, Backup] | None = None
         arguments.check_literals(self, self._checks)
 
     def render_template(self, *args: Any, **kwargs: Any) -> Any:
@@ -103,9 +111,12 @@ class XrayToObjectStorageOperator(BaseOperator):
         account = self.account or self.xray_conn_id
         about = account_label("Xray", account, self.xray_conn_id)
         with self._interrupt.heeded(about, lambda: _OUTLOOK), airflow_errors(about):
-            backup = XrayTransfer(
-                client=XrayHook(self.xray_conn_id, account).client,
-                vault=VaultHook(self.vault).vault,
+            vault = VaultHook(self.vault).vault
+            self.subject = Subject(vault.url, "xray", account)
+            client = XrayHook(self.xray_conn_id, account).client
+            transfer = XrayTransfer(
+                client=client,
+                vault=vault,
                 job=XrayBackupJob.from_dict(self.job),
                 account=account,
                 producer=outcome.producer_of(context),
@@ -115,7 +126,10 @@ class XrayToObjectStorageOperator(BaseOperator):
                 max_drop=self.max_drop,
                 lock=Lock.of(self.lock_for, self.lock_mode),
                 connections=configuration.download_connections(),
-            ).run()
+            )
+            with metrics.of_transfer("xray", account, transfer.tally, lambda: client.repeats):
+                backup = transfer.run()
+            self.subject, self._stored = Subject.of(vault, backup.path), (vault, backup)
         self.log.info("%s", outcome.conclusion_of(backup))
         outcome.announce(context, self, backup)
         return outcome.summary_of(backup)
@@ -123,6 +137,17 @@ class XrayToObjectStorageOperator(BaseOperator):
     def on_kill(self) -> None:
         """End the transfer at once: connections are closed, and what it has begun in the vault is removed."""
         self._interrupt.end()
+
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage[Any, Any]:  # noqa: ARG002
+        """Tell OpenLineage from which account the files in the vault are. Its provider calls this.
+
+        :param task_instance: the task instance
+        """
+        from airflow.providers.openlineage.extractors import OperatorLineage
+
+        from airflow_provider_xbackup import lineage
+
+        return OperatorLineage() if self._stored is None else lineage.of_transfer(*self._stored)
 
     @property
     def _checks(self) -> arguments.Checks:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider_xbackup import __version__
 from airflow_provider_xbackup.errors import InvalidArgumentError, MissingDependencyError
+from airflow_provider_xbackup.vault.console import Console, aws_console, google_console
 from airflow_provider_xbackup.vault.errors import VaultAccessError
 from airflow_provider_xbackup.vault.local import LocalStore
 from airflow_provider_xbackup.vault.objectlocks import ObjectLocks
@@ -99,6 +100,7 @@ class Access:
     :param versions: what the store keeps of deleted objects, where there is a way to see it
     :param locks: the store's object locks, where it has such
     :param of_artifacts: attributes of the artifacts, as obstore calls them
+    :param console: where the store's vendor shows objects to people, None where that is not known
     """
 
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -109,6 +111,7 @@ class Access:
     versions: BucketVersions | None = field(default=None, repr=False)
     locks: ObjectLocks | None = field(default=None, repr=False)
     of_artifacts: Mapping[str, str] = field(default_factory=dict)
+    console: Console | None = None
 
 
 def open_store(url: VaultUrl, access: Access | None = None) -> Store:
@@ -140,6 +143,8 @@ def open_store(url: VaultUrl, access: Access | None = None) -> Store:
         versions=access.versions,
         locks=access.locks,
         of_streams=access.of_artifacts,
+        console=access.console,
+        account=access.config.get("account_name"),
     )
 
 
@@ -249,6 +254,7 @@ def s3_access(
         BucketVersions(url, client),
         ObjectLocks(url, client),
         options.of_artifacts,
+        aws_console(config["endpoint"], config["region"]),
     )
 
 
@@ -287,7 +293,8 @@ def gcs_access(url: VaultUrl, credentials: Any = None) -> Access:
     if address and "://" not in address:
         address = f"http://{address}"
     config = {"base_url": address.rstrip("/")} if address else {}
-    return Access(config, GoogleCredentialProvider(credentials), address)
+    console = None if address else google_console
+    return Access(config, GoogleCredentialProvider(credentials), address, console=console)
 
 
 # -- Azure -------------------------------------------------------------------------------------------------

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
-from airflow_provider_xbackup.vault.manifest import Artifact
+
+if TYPE_CHECKING:
+    from airflow_provider_xbackup.vault.manifest import Artifact
 
 _FILES = {"backup": "data file", "attachments": "attachments file", "bot": "bot's backup"}
 

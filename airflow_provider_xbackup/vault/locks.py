@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
-from airflow_provider_xbackup.vault.catalog import read_manifest
 from airflow_provider_xbackup.vault.errors import ObjectMissingError, UnlockableStoreError
 from airflow_provider_xbackup.vault.layout import BackupPath
 from airflow_provider_xbackup.vault.objectlocks import LockMode, ObjectLocks
@@ -146,6 +145,9 @@ def _files_of_base(store: Store, path: BackupPath, manifest: Manifest) -> list[s
     """Name all that a partial cannot be used without."""
     if manifest.base is None:
         return []
+    # Imported here: a DAG file that only names a lock must not pay for all that a catalog needs.
+    from airflow_provider_xbackup.vault.catalog import read_manifest
+
     base = BackupPath(path.service, path.account, manifest.base)
     try:
         return [*_files(base, read_manifest(store, base)), base.manifest]

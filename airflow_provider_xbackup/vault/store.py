@@ -14,6 +14,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from airflow_provider_xbackup.vault.console import Console
 from airflow_provider_xbackup.vault.errors import (
     IncompleteWriteError,
     ObjectExistsError,
@@ -92,6 +93,8 @@ class Store:
     :param versions: what the store keeps of deleted objects, where there is a way to see it
     :param locks: the store's object locks, where it has such
     :param of_streams: attributes of what :meth:`put_stream` writes, such as ``Storage-Class``
+    :param console: where the store's vendor shows objects to people, None where that is not known
+    :param account: the storage account of a container on Azure, which its URL does not name
     """
 
     def __init__(
@@ -104,11 +107,15 @@ class Store:
         versions: BucketVersions | None = None,
         locks: ObjectLocks | None = None,
         of_streams: Mapping[str, str] = MappingProxyType({}),
+        console: Console | None = None,
+        account: str | None = None,
     ) -> None:
         self.url = url
         self.versions = versions
         self.locks = locks
+        self.account = account
         self._of_streams = of_streams
+        self._console = console
         self._connect = connect
         self._connect_quickly = connect_quickly or connect
         self._uploads = uploads
@@ -151,6 +158,10 @@ class Store:
 
         probe = self._connect_quickly()
         self._do("open", "", lambda: obstore.list_with_delimiter(probe))
+
+    def console_url(self, path: str) -> str | None:
+        """Return where the store's vendor shows an object to people, or None where that is not known."""
+        return None if self._console is None else self._console(self.url.bucket, self.url.key(path))
 
     def free_space(self) -> int | None:
         """Return how many bytes can still be stored, or None where that is not known.

@@ -60,7 +60,7 @@ class Flows:
         arrived = Counter((each["service"], each["account"]) for each in backups)
         expected = Counter([*(("xray", name) for name in tenants), *(("xenioo", name) for name in bots)])
         requests = self.airflow.vendors.granted() if refusals else self.airflow.vendors.asked_for()
-        repeated = len(requests) - len(tenants)
+        repeated = (Counter(requests) - Counter(tenants)).total()
         lost = self._lost_slots()
         self.tell("Backups arrived", f"{(arrived & expected).total()} of {expected.total()}")
         self.tell("Requests repeated", str(repeated))

@@ -49,7 +49,7 @@ def test_transfers_whose_processes_are_killed_are_tried_again(
 
 
 @pytest.mark.row("worker killed with all its tasks, midway in transfers")
-def test_transfers_of_a_worker_that_is_killed_are_done_by_another(
+def test_transfers_of_a_worker_that_is_killed_are_tried_again(
     airflow: Deployment, flows: Flows, transferring: Run
 ):
     victim = worker_of(airflow, transferring.pid("xray_backup.store", 0))
@@ -142,7 +142,10 @@ def impatient_redis(airflow: Deployment) -> Iterator[None]:
 def test_a_task_that_is_delivered_twice_runs_once(airflow: Deployment, flows: Flows, impatient_redis: None):
     airflow.vendors.add_fault(action="stall", path="/bots/backup$", after_bytes=1000, seconds=40, times=2)
     run = flows.start(bots=SOME_BOTS[:2])
-    wait_for("a second delivery", lambda: any("redelivered" in said(airflow, worker) for worker in WORKERS))
+    wait_for(
+        "a second delivery",
+        lambda: any("ignoring redelivered message" in said(airflow, worker) for worker in WORKERS),
+    )
 
     flows.conclude(run, bots=SOME_BOTS[:2])
     assert sorted(airflow.vendors.answered()) == sorted(SOME_BOTS[:2])

@@ -118,7 +118,7 @@ def test_reports_of_tests_that_ran_elsewhere_are_summed_up(
 ):
     test = "test_every_row_names_tests_that_exist"
     case = f'<testcase classname="tests.docs.test_faults_page" name="{test}{{}}">{{}}</testcase>'
-    for name, cases in (("a", case.format("", "")), ("b", case.format("[x]", "<failure/>"))):
+    for name, cases in (("a", case.format("@a group", "")), ("b", case.format("[x]@a group", "<failure/>"))):
         (tmp_path / f"{name}.xml").write_text(f"<testsuites><testsuite>{cases}</testsuite></testsuites>")
     (tmp_path / "page.md").write_text("## A\n\n" + ROW.format(test))
     monkeypatch.setattr(faults, "PAGE", tmp_path / "page.md")

@@ -239,9 +239,7 @@ def test_a_key_that_is_refused_ends_it_with_one_line(sim: Simulator, monkeypatch
     monkeypatch.setenv("XRAY_CLIENT_SECRET", "wrong-secret")
 
     assert main(["doctor", "xray"]) == 1
-    assert capsys.readouterr().err.startswith(
-        "xbackup: Xray account 'xbackup_doctor': Xray refused the API key (401"
-    )
+    assert capsys.readouterr().err.startswith("xbackup: Xray account 'environment': Xray refused the API key (401")
 
 
 @pytest.mark.parametrize(

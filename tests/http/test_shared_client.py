@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from types import SimpleNamespace
 
 import pytest
@@ -74,6 +75,22 @@ async def test_another_way_to_the_same_host_is_another_client(sim, login, small_
         assert len({id(client) for client in (one, two, three, four)}) == 4
 
 
+async def test_the_budget_outlives_the_client(sim, login, clock):
+    for _ in range(12):
+        async with shared_client(Endpoint(sim.url), login(sim.url), requests=13, period=30.0) as client:
+            await client.call(STATUS)
+    # The login and nine calls at once, then one every ten seconds.
+    assert clock.now == 30.0
+
+
+async def test_another_way_to_the_same_host_spends_the_same_budget(sim, login, clock):
+    for endpoint in (Endpoint(sim.url), Endpoint(sim.url, verify=False)):
+        async with shared_client(endpoint, login(sim.url), requests=13, period=30.0) as client:
+            for _ in range(6):
+                await client.call(STATUS)
+    assert clock.now == 30.0
+
+
 def test_every_event_loop_has_its_own(sim, login):
     async def use():
         async with shared_client(Endpoint(sim.url), login(sim.url), **BUDGET) as client:
@@ -120,15 +137,42 @@ async def turns(limit, clock, count):
     return sorted(await asyncio.gather(*(take() for _ in range(count))))
 
 
-@pytest.mark.parametrize(("count", "period"), [(1, 5.0), (3, 10.0), (7, 1.0)])
-async def test_no_period_holds_more_turns_than_the_budget(clock, count, period):
-    taken = await turns(RateLimit(count, period), clock, 5 * count)
-    assert taken[:count] == [0.0] * count
-    assert all(later - earlier >= period for earlier, later in zip(taken, taken[count:], strict=False))
+@pytest.mark.parametrize(
+    ("count", "period", "at_once"), [(1, 5.0, 1), (3, 10.0, 2), (7, 1.0, 7), (240, 300.0, 10)]
+)
+async def test_no_period_holds_more_turns_than_the_budget(clock, count, period, at_once):
+    taken = await turns(RateLimit(count, period, at_once), clock, 5 * count)
+    assert taken[at_once - 1] == pytest.approx(0.0)
+    assert taken[at_once] > 0.5 * period / count
+    assert all(later - earlier >= period * 0.999 for earlier, later in zip(taken, taken[count:], strict=False))
+
+
+async def test_a_budget_is_spent_evenly_so_that_nobody_waits_for_a_whole_period(clock):
+    taken = await turns(RateLimit(240, 300.0, at_once=10), clock, 1000)
+    assert max(later - earlier for earlier, later in itertools.pairwise(taken)) < 1.5
+
+
+async def test_a_budget_that_nobody_used_is_no_greater_for_it(clock):
+    limit = RateLimit(3, 10.0, at_once=2)
+    await turns(limit, clock, 1)
+    clock.now = 1000.0
+    assert (await turns(limit, clock, 3))[:3] == [1000.0, 1000.0, 1010.0]
+
+
+async def test_turns_come_in_the_order_in_which_they_were_asked_for(clock):
+    limit = RateLimit(10, 10.0, at_once=1)
+    served = []
+
+    async def take(name):
+        await limit.turn()
+        served.append(name)
+
+    await asyncio.gather(*(take(name) for name in range(30)))
+    assert served == list(range(30))
 
 
 async def test_who_is_cancelled_while_waiting_takes_no_turn_and_frees_none(clock):
-    limit = RateLimit(2, 10.0)
+    limit = RateLimit(2, 10.0, at_once=2)
     taken = await turns(limit, clock, 2)
     clock.held = asyncio.Event()
     waiting = [asyncio.create_task(limit.turn()) for _ in range(3)]

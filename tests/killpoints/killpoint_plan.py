@@ -26,6 +26,7 @@ class Plan:
 
     :param at: the number of the call, from 1, or the beginning of its name; 0 lets all pass
     :param mode: what happens
+    :param once: the beginning of another call's name, which has to be done before the process is killed
     :param log: descriptor that takes a line for every call, before it is made
     :param held: FIFO that is told when the process waits, or ends without
     :param go: FIFO that lets the process go
@@ -34,6 +35,7 @@ class Plan:
 
     at: int | str = 0
     mode: str = ""
+    once: str = ""
     log: int = -1
     held: str = ""
     go: str = ""
@@ -41,6 +43,7 @@ class Plan:
     seen: int = 0
     hit: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _once_done: threading.Event = field(default_factory=threading.Event)
 
     @property
     def _name(self) -> tuple[str, ...]:
@@ -69,9 +72,14 @@ class Plan:
             with contextlib.suppress(Exception):  # nobody hears how it ended
                 do()
             if self.mode == "kill after":
+                if self.once:
+                    assert self._once_done.wait(60), f"{self.once} never came"
                 die()
             return fail()  # type: ignore[no-any-return]
-        return do()
+        done = do()
+        if name.startswith(self.once):
+            self._once_done.set()
+        return done
 
     def end(self) -> None:
         """Tell whoever waits for a call that it never came."""

@@ -20,6 +20,7 @@ def test_a_transfer_marked_as_failed_ends_leaves_nothing_and_can_be_run_again(
     wait_for("the end of the process", lambda: not is_alive(pid))
     wait_for("the end of its connection", lambda: not connections_to(sim))
 
+    assert run.wait_for_end() == "failed"
     assert not objects(vault)
 
     run.clear("store")

@@ -376,6 +376,7 @@ def test_the_trigger_gets_the_sensors_own_deadline_and_intervals(job: Job):
     trigger = deferred.value.trigger
     assert started + 500 <= trigger.deadline <= time.time() + 500
     assert (trigger.poll_interval, trigger.account, trigger.job_id) == (7, "the acme", job["job_id"])
+    assert trigger.requested_at == datetime.fromisoformat(job["requested_at"]).timestamp()
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,7 @@ def refusal(wait: timedelta, *, certain: bool = True) -> XBackupCooldownError:
 
 def handle(error: XBackupCooldownError, **choice: Any) -> TaskDeferred:
     defaults = {"on_cooldown": "wait", "give_up_at": datetime.now(UTC) + timedelta(hours=12), "refusals": 0}
+    defaults |= {"service": "xray", "account": "acme"}
     with pytest.raises(TaskDeferred) as deferred:
         cooldown.handle(error, XrayCreateBackupOperator(task_id="create"), **defaults | choice)
     return deferred.value
@@ -163,4 +164,6 @@ def test_a_service_that_says_now_for_ever_fails_the_task_in_the_end():
             on_cooldown="wait",
             give_up_at=datetime.now(UTC) - timedelta(seconds=1),
             refusals=70,
+            service="xray",
+            account="acme",
         )

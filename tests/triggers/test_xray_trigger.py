@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -80,7 +81,7 @@ async def test_it_polls_until_the_job_is_done(sim: Simulator, done: str):
 
     (event,) = await events(trigger(done))
 
-    assert event["status"] == "success"
+    assert (event["status"], event["polls"]) == ("success", 4)
     assert len(sim.journal.entries(path="/status")) == 4
 
 
@@ -259,11 +260,53 @@ async def test_a_cancelled_trigger_leaves_no_session_open(sim: Simulator, runnin
         await task
 
 
-@pytest.mark.parametrize(("poll_interval", "first"), [(30.0, 2.0), (0.5, 0.5)])
-def test_the_first_questions_come_soon_and_the_later_ones_at_the_interval(poll_interval: float, first: float):
-    pauses = trigger("34a4", poll_interval=poll_interval, deadline=time.time() + 10_000)._pauses()
+async def test_the_event_comes_with_the_answer_that_says_done(
+    sim: Simulator, done: str, monkeypatch: pytest.MonkeyPatch
+):
+    slept: list[float] = []
 
-    seen = [next(pauses) for _ in range(10)]
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
 
-    assert 0.9 * first <= seen[0] <= 1.1 * first
-    assert 0.9 * poll_interval <= seen[-1] <= 1.1 * poll_interval
+    monkeypatch.setattr("airflow_provider_xbackup.triggers.xray.asyncio", SimpleNamespace(sleep=sleep))
+
+    (event,) = await events(trigger(done, poll_interval=30.0, deadline=time.time() + 10_000))
+
+    assert event["status"] == "success"
+    assert len(sim.journal.entries(path="/status")) == len(slept) == 1
+
+
+async def test_the_pauses_follow_the_age_of_the_job_across_triggerers(
+    sim: Simulator, running: str, monkeypatch: pytest.MonkeyPatch
+):
+    asked_about: list[tuple[float, float | None, float]] = []
+
+    def pause(age: float, progress: float | None, longest: float) -> float:
+        asked_about.append((age, progress, longest))
+        return 0.0
+
+    monkeypatch.setattr("airflow_provider_xbackup.triggers.xray.pause", pause)
+    working = {"action": "status", "status": 200, "content_type": "application/json"}
+    sim.add_fault(path=STATUS, **working, body='{"status": "working", "progressValue": "40%"}', times=1)
+    sim.add_fault(path=STATUS, **working, body='{"status": "successful"}', times=1)
+    before = trigger(running, poll_interval=300.0, requested_at=time.time() - 5000)
+
+    await events(XrayBackupTrigger(**json.loads(json.dumps(before.serialize()[1]))))
+
+    assert [(progress, longest) for _, progress, longest in asked_about] == [(None, 300.0), (0.4, 300.0)]
+    assert all(5000 <= age < 5100 for age, _, _ in asked_about)
+
+
+async def test_a_log_tells_of_progress_once_a_minute_and_of_every_new_word(
+    sim: Simulator, done: str, capsys: pytest.CaptureFixture[str]
+):
+    working = {"action": "status", "status": 200, "content_type": "application/json", "times": 1}
+    for word, progress in (("pending", 0), ("working", 1), ("working", 2), ("working", 3)):
+        body = json.dumps({"status": word, "progressValue": f"{progress}%"})
+        sim.add_fault(path=STATUS, **working, body=body)
+
+    await events(trigger(done))
+
+    lines = [line for line in capsys.readouterr().out.splitlines() if "Xray says of" in line]
+    said = [line.partition(f"{done}: ")[2].split(" [")[0] for line in lines]
+    assert said == ["pending, 0% done", "working, 1% done", "successful"]

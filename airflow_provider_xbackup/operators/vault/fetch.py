@@ -9,13 +9,16 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_xbackup.exceptions import airflow_errors
 from airflow_provider_xbackup.hooks.vault import VaultHook
+from airflow_provider_xbackup.links import LINKS, Subject
 from airflow_provider_xbackup.tasks import arguments
 from airflow_provider_xbackup.tasks.chosen import Chosen, check_one
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath, XComArg
+    from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_provider_xbackup.vault.fetch import Fetched
+    from airflow_provider_xbackup.vault.vault import Vault
 
 
 class FetchBackupOperator(BaseOperator):
@@ -46,6 +49,8 @@ class FetchBackupOperator(BaseOperator):
         "identity_conn_id",
     )
     ui_color = "#e8e0f3"
+    operator_extra_links = LINKS
+    subject: Subject | None = None
 
     def __init__(
         self,
@@ -68,6 +73,7 @@ class FetchBackupOperator(BaseOperator):
         self.chain = chain
         self.identity_conn_id = identity_conn_id
         arguments.check_literals(self, self._checks)
+        self._fetched: tuple[Vault, tuple[Fetched, ...]] | None = None
 
     def render_template(self, *args: Any, **kwargs: Any) -> Any:
         """Render a template, and refuse a secret that it became."""
@@ -89,13 +95,28 @@ class FetchBackupOperator(BaseOperator):
             chosen = Chosen.of(self.backup_id, self.service, self.account)
             identities = read_identities(self.identity_conn_id)
             vault = VaultHook(self.vault).vault
+            self.subject = Subject(vault.url, chosen.service, chosen.account)
             vault.require()
             backup = choose(vault, chosen.selectors[0], chosen.service, chosen.account)
+            self.subject = Subject.of(vault, backup.path)
             backups = restore_set(vault, backup) if self.chain else (backup,)
-            *base, last = [fetch(vault, each, self.directory, identities) for each in backups]
+            placed = tuple(fetch(vault, each, self.directory, identities) for each in backups)
+        self._fetched = vault, placed
+        *base, last = placed
         for each in (*base, last):
             self.log.info("Backup %s is in %s, state %s.", each.backup.location, each.folder, each.backup.state)
         return _placed(last) | ({"base": _placed(base[0])} if base else {})
+
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage[Any, Any]:  # noqa: ARG002
+        """Tell OpenLineage which files of the vault the placed ones are. Its provider calls this.
+
+        :param task_instance: the task instance
+        """
+        from airflow.providers.openlineage.extractors import OperatorLineage
+
+        from airflow_provider_xbackup import lineage
+
+        return OperatorLineage() if self._fetched is None else lineage.of_fetch(*self._fetched)
 
     @property
     def _checks(self) -> arguments.Checks:

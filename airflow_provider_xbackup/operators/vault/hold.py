@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_xbackup.exceptions import airflow_errors
 from airflow_provider_xbackup.hooks.vault import VaultHook
+from airflow_provider_xbackup.links import LINKS, Subject
 from airflow_provider_xbackup.tasks import arguments
 from airflow_provider_xbackup.tasks.chosen import Chosen, check_one
 
@@ -37,6 +38,8 @@ class HoldBackupOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("vault", "backup_id", "why", "who", "service", "account")
     ui_color = "#e8e0f3"
+    operator_extra_links = LINKS
+    subject: Subject | None = None
 
     def __init__(
         self,
@@ -85,8 +88,10 @@ class HoldBackupOperator(BaseOperator):
         with airflow_errors(f"Vault {self.vault}"):
             chosen = Chosen.of(self.backup_id, self.service, self.account)
             vault = VaultHook(self.vault).vault
+            self.subject = Subject(vault.url, chosen.service, chosen.account)
             vault.require()
             backup = choose(vault, chosen.selectors[0], chosen.service, chosen.account)
+            self.subject = Subject.of(vault, backup.path)
             until = None if self.hold_for is None else now + self.hold_for
             done = hold_at_least(vault, backup.path, who=who, why=self.why, until=until, now=now)
         # Neither the hold nor a tombstone that it took away tells what the backup is worth.

@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_xbackup.exceptions import XBackupFailError, airflow_errors
 from airflow_provider_xbackup.hooks.vault import VaultHook
+from airflow_provider_xbackup.links import LINKS, Subject
 from airflow_provider_xbackup.tasks import arguments, outcome
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class ReplicateBackupsOperator(BaseOperator):
         "account",
     )
     ui_color = "#e8e0f3"
+    operator_extra_links = LINKS
+    subject: Subject | None = None
 
     def __init__(
         self,
@@ -100,11 +103,12 @@ class ReplicateBackupsOperator(BaseOperator):
         problems: list[Replicated] = []
         written = 0
         with airflow_errors(f"Copying {self.source} to {self.target}"):
-            source = VaultHook(self.source).vault
+            source, target = VaultHook(self.source).vault, VaultHook(self.target).vault
+            self.subject = Subject(target.url, self.service, self.account)
             source.require()
             replication = Replication(
                 source,
-                VaultHook(self.target).vault,
+                target,
                 producer=outcome.producer_of(context),
                 now=datetime.now(UTC),
                 service=self.service,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -11,12 +12,14 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_xbackup.exceptions import XBackupFailError, airflow_errors
 from airflow_provider_xbackup.hooks.vault import VaultHook
-from airflow_provider_xbackup.tasks import arguments
+from airflow_provider_xbackup.links import LINKS, Subject
+from airflow_provider_xbackup.tasks import arguments, metrics
+from airflow_provider_xbackup.tasks.metrics import Metric
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath, XComArg
 
-    from airflow_provider_xbackup.vault.expire import Outlook
+    from airflow_provider_xbackup.vault.expire import Applied, Outlook
     from airflow_provider_xbackup.vault.plan import RetentionPlan
     from airflow_provider_xbackup.vault.retention import RetentionPolicy
 
@@ -60,6 +63,8 @@ class ApplyRetentionOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("vault", "policy", "service", "account", "override")
     ui_color = "#e8e0f3"
+    operator_extra_links = LINKS
+    subject: Subject | None = None
 
     def __init__(
         self,
@@ -138,6 +143,7 @@ class ApplyRetentionOperator(BaseOperator):
         arguments.check_all(self, self._checks)
         with airflow_errors(f"Vault {self.vault}"):
             vault = VaultHook(self.vault).vault
+            self.subject = Subject(vault.url, self.service, self.account)
             vault.require()
             policy = RetentionPolicy.of(self.policy)
             options: dict[str, Any] = {
@@ -150,7 +156,8 @@ class ApplyRetentionOperator(BaseOperator):
             if self.only_plan:
                 outlook = plan_retention(vault, policy, **options)
             else:
-                outlook = apply_retention(vault, policy, garbage_after=self.garbage_after, **options)
+                outlook = applied = apply_retention(vault, policy, garbage_after=self.garbage_after, **options)
+                _count(applied)
         self._tell(outlook)
         if outlook.refused:
             raise XBackupFailError(
@@ -220,6 +227,17 @@ def _merge(policy: Any, fields: dict[str, Any]) -> Any:
         return {**policy, **fields}
     with airflow_errors("Retention"):
         raise InvalidArgumentError("A policy that another task returns cannot be mixed with fields of its own.")
+
+
+def _count(applied: Applied) -> None:
+    done = ((Metric.EXPIRED_BACKUPS, applied.expired), (Metric.REMOVED_BACKUPS, applied.removed))
+    for metric, paths in done:
+        for (service, account), number in Counter((path.service, path.account) for path in paths).items():
+            metrics.count(metric, number, service=service, account=account)
+    for plan in applied.refused:
+        for refusal in plan.refusals:
+            about = {"service": plan.group.service, "account": plan.group.account}
+            metrics.count(Metric.REFUSED_PLANS, reason=refusal.name, **about)
 
 
 def _refusal(plan: RetentionPlan) -> str:

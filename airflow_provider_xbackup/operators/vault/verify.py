@@ -9,8 +9,10 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_xbackup.exceptions import XBackupError, XBackupFailError, airflow_errors
 from airflow_provider_xbackup.hooks.vault import VaultHook
-from airflow_provider_xbackup.tasks import arguments, outcome
+from airflow_provider_xbackup.links import LINKS, Subject
+from airflow_provider_xbackup.tasks import arguments, metrics, outcome
 from airflow_provider_xbackup.tasks.chosen import Chosen, check_chosen
+from airflow_provider_xbackup.tasks.metrics import Metric
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath, XComArg
@@ -57,6 +59,8 @@ class VerifyBackupOperator(BaseOperator):
         "xray_conn_id",
     )
     ui_color = "#e8e0f3"
+    operator_extra_links = LINKS
+    subject: Subject | None = None
 
     def __init__(
         self,
@@ -115,6 +119,7 @@ class VerifyBackupOperator(BaseOperator):
                 count_live=self._count_live() if level is Level.SOURCE else None,
             )
             vault = VaultHook(self.vault).vault
+            self.subject = Subject(vault.url, chosen.service, chosen.account)
             vault.require()
             verification = Verification(
                 vault,
@@ -128,6 +133,8 @@ class VerifyBackupOperator(BaseOperator):
             for verified in verification:
                 self._tell(verified)
                 found.append(verified)
+            if len(found) == 1:
+                self.subject = Subject.of(vault, found[0].backup.path)
         problems = [f"{finding.code}: {finding.text}" for finding in verification.findings]
         for problem in problems:
             self.log.error("%s", problem)
@@ -148,6 +155,9 @@ class VerifyBackupOperator(BaseOperator):
         for finding in check.findings:
             log = self.log.error if finding.kind == "error" else self.log.warning
             log("%s: %s: %s", where, finding.code, finding)
+        path = verified.backup.path
+        result = "passed" if check.passed else "failed"
+        metrics.count(Metric.CHECKS, service=path.service, account=path.account, result=result)
         word = "passed" if check.passed else "FAILED"
         self.log.info("%s %s, looked at as deep as %s: %d bytes.", where, word, check.reached, check.bytes_)
 

@@ -43,7 +43,7 @@ def stop_at(moment: str, context: Any) -> None:
 
 
 class StoppingStateStore:
-    """Airflow's task state store, with a stop on either side of every write."""
+    """Airflow's task state store, with a stop on either side of the write that remembers a job."""
 
     def __init__(self, store: Any, context: Any) -> None:
         self._store = store
@@ -52,10 +52,16 @@ class StoppingStateStore:
     def get(self, key: str) -> Any:
         return self._store.get(key)
 
+    def delete(self, key: str) -> None:
+        self._store.delete(key)
+
     def set(self, key: str, value: Any) -> None:
-        stop_at("before-remembering", self._context)
+        stops = key == "xbackup_job"
+        if stops:
+            stop_at("before-remembering", self._context)
         self._store.set(key, value)
-        stop_at("after-remembering", self._context)
+        if stops:
+            stop_at("after-remembering", self._context)
 
 
 class StoppingCreate(XrayCreateBackupOperator):

@@ -1,0 +1,118 @@
+"""What alerts say; that they arrive is tried in tests/dags."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk import BaseNotifier
+
+from airflow_provider_xbackup.exceptions import XBackupFailError
+from airflow_provider_xbackup.links import Subject
+from airflow_provider_xbackup.notifications import BackupAlert, BackupNotifier
+from airflow_provider_xbackup.operators.vault import VerifyBackupOperator
+from airflow_provider_xbackup.provider_info import get_provider_info
+from airflow_provider_xbackup.vault.catalog import Finding
+from airflow_provider_xbackup.vault.url import VaultUrl
+
+VAULT = "s3://my_aws@backups/vault"
+
+
+class Inbox(BaseNotifier):
+    """A notifier that keeps what it would send."""
+
+    template_fields = ("text",)
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+        self.sent: list[str] = []
+
+    def notify(self, context: Any) -> None:
+        self.sent.append(self.text)
+
+
+class Broken(BaseNotifier):
+    def notify(self, context: Any) -> None:
+        raise ConnectionError("no way to the chat")
+
+
+def failed(subject: Subject | None = None, error: object = None) -> dict[str, Any]:
+    """What Airflow hands to the callback of a task that failed."""
+    task = VerifyBackupOperator(task_id="verify", vault=VAULT)
+    task.subject = subject
+    ti = SimpleNamespace(
+        dag_id="nightly", task_id="verify", run_id="run 1", try_number=2, log_url="https://airflow/log"
+    )
+    return {"ti": ti, "task": task, "dag": None, **({} if error is None else {"exception": error})}
+
+
+def test_an_alert_says_what_happened_to_whom_and_where_to_look(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("AIRFLOW__XBACKUP__VAULTS", '[{"name": "main", "url": "s3://backups/vault"}]')
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow")
+    error = XBackupFailError("1 of 3 backups did not pass. Run the DAG again.")
+
+    alert = BackupAlert.of_task(failed(Subject(VaultUrl.parse(VAULT), "xray", "acme"), error))
+
+    assert alert.subject == "xray/acme: verify failed"
+    assert alert.text.splitlines() == [
+        "1 of 3 backups did not pass. Run the DAG again.",
+        "Task verify of DAG nightly, run run 1, try 2.",
+        "Backup: https://airflow/xbackup/#/main/xray/acme",
+        "Log: https://airflow/log",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("subject", "said"),
+    [
+        pytest.param(None, "nightly: verify failed", id="a task that came to no vault"),
+        pytest.param(Subject(VaultUrl.parse(VAULT)), "The vault s3://backups/vault: verify failed", id="a vault"),
+    ],
+)
+def test_an_alert_without_an_account_names_what_is_known(subject: Subject | None, said: str):
+    alert = BackupAlert.of_task(failed(subject, "Airflow ended it."))
+
+    assert (alert.subject, alert.lines[0]) == (said, "Airflow ended it.")
+    assert list(alert.links) == ["Log"]
+
+
+def test_a_task_that_ended_without_an_error_is_told_of_as_well():
+    assert "without an error" in BackupAlert.of_task(failed()).text
+
+
+def test_what_others_have_written_is_no_markup():
+    alert = BackupAlert("s", ('<img src="x">',), {"<b>": 'https://x/"onload="'})
+
+    assert "<img" not in alert.html
+    assert '"onload' not in alert.html
+
+
+@pytest.mark.parametrize(
+    ("findings", "subject"),
+    [
+        pytest.param([], "All backups are as promised", id="none"),
+        pytest.param(["acme is late."], "acme is late.", id="one"),
+        pytest.param(["acme is late.", "globex is damaged."], "2 things are wrong with backups", id="two"),
+    ],
+)
+def test_an_alert_about_vaults_names_all_that_is_wrong(findings: list[str], subject: str):
+    alert = BackupAlert.of_findings([Finding("late", "", text) for text in findings], "The deadline was missed.")
+
+    assert alert.subject == subject
+    assert all(text in alert.text for text in findings)
+    assert alert.text.startswith("The deadline was missed.")
+
+
+def test_every_notifier_is_told_though_one_fails():
+    inbox = Inbox("{{ backup_alert.subject }} / {{ ti.task_id }}")
+
+    with pytest.raises(RuntimeError, match=r"Broken did not send"):
+        BackupNotifier(Broken(), inbox)(failed())
+
+    assert inbox.sent == ["nightly: verify failed / verify"]
+
+
+def test_airflow_knows_the_notifier():
+    assert get_provider_info()["notifications"] == [f"{BackupNotifier.__module__}.{BackupNotifier.__qualname__}"]
