@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SHELLS = ("console", "sh", "bash")
 
 _FENCE = re.compile(
-    r"^(?:<!-- (?P<word>[^>\n]*) -->\n)?"
+    r"^(?: *<!-- (?P<word>[^>\n]*) -->\n)?"
     r"(?P<indent> *)```(?:\{code-block\} *)?(?P<language>\w+)\n(?P<body>.*?)^(?P=indent)```$",
     re.MULTILINE | re.DOTALL,
 )

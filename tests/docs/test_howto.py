@@ -30,6 +30,8 @@ def classes() -> Iterator[tuple[str, str]]:
         *(("sensor", module) for each in info["sensors"] for module in each["python-modules"]),
         *(("transfer", each["python-module"]) for each in info["transfers"]),
     ]
+    for name in info["notifications"]:
+        yield "notification", name.rpartition(".")[2]
     for kind, module in modules:
         for name, value in vars(importlib.import_module(module)).items():
             if (
@@ -42,7 +44,7 @@ def classes() -> Iterator[tuple[str, str]]:
 
 def marker(kind: str, name: str) -> str:
     """How a recipe is marked in an example, as in the examples of Airflow's own providers."""
-    words = re.findall(r"[A-Z][a-z]+", re.sub(r"(Operator|Sensor)$", "", name))
+    words = re.findall(r"[A-Z][a-z]+", re.sub(r"(Operator|Sensor|Notifier)$", "", name))
     return f"howto_{kind}_{'_'.join(words).lower()}"
 
 
