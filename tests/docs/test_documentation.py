@@ -41,6 +41,13 @@ def test_every_place_of_the_documentation_that_the_code_names_exists(page: str, 
     assert anchor is None or f"({anchor})=" in text
 
 
+def test_every_file_that_the_readme_links_to_is_there():
+    links = re.findall(r"\]\(((?!https?:)[^)#]+)", (ROOT / "README.md").read_text())
+
+    assert "docs/quickstart.md" in links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
 @pytest.mark.parametrize("code", snippets())
 def test_every_python_snippet_runs_as_a_dag_file_would(code: str):
     module = ModuleType("snippet")
