@@ -15,7 +15,7 @@ DEPLOYMENT := .venv-deployment
 # What transfers are compared with; s3fs pins what boto3 may be.
 RIVALS := .venv-bench
 
-.PHONY: demo demo-ui test test-ui test-live test-deployment test-stores test-matrix test-package dist audit licences faults fuzz simulator-page bench-catalog bench-transfer lint docs lock clean
+.PHONY: demo demo-ui test test-ui test-live test-deployment test-stores test-matrix test-package dist audit licences faults fuzz simulator-page bench lint docs lock clean
 
 $(READY): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
@@ -105,12 +105,9 @@ fuzz: $(READY)  ## 10,000 examples for every test that makes up its own inputs (
 simulator-page: $(READY)  ## docs/simulator.md, from the simulator's own models
 	@$(BIN)/python scripts/simulator_page.py
 
-bench-catalog: $(READY)  ## what commands take on vaults of up to 100,000 backups, as a table
-	@$(BIN)/python benchmarks/catalog.py
-
-bench-transfer: $(READY) $(RIVALS)/.ready  ## transfers beside what else one might pick, as tables (about half an hour; PARTS="stores costs memory links")
+bench: $(READY) $(RIVALS)/.ready  ## what it all takes, as tables in docs/results (about 20 minutes; PARTS="startup catalog waiting transfer")
 	@scripts/system-packages.sh awscli curl gcc libc6-dev nginx-light
-	@$(BIN)/python benchmarks/transfer.py --others $(RIVALS)/bin $(if $(PARTS),--parts $(PARTS))
+	@$(BIN)/python benchmarks/bench.py $(PARTS)
 
 lint: $(READY)  ## style, types, layers
 	$(BIN)/ruff check .

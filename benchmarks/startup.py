@@ -1,9 +1,8 @@
 """Measure what it takes before anything is done: parsing DAG files, importing modules, starting the command.
 
-Everything runs in processes of its own, in turn. Prints Markdown, and writes it into a file where one is named;
-takes about two minutes.
+Everything runs in processes of its own, in turn. Prints Markdown; takes about two minutes.
 
-    python benchmarks/startup.py [--parts parsing imports command] [--runs 9] [--output FILE]
+    python benchmarks/startup.py [--parts parsing imports command] [--runs 9]
 """
 
 from __future__ import annotations
@@ -201,12 +200,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="*", default=list(PARTS), choices=list(PARTS), metavar="NAME")
     parser.add_argument("--runs", type=int, default=9, metavar="N", help="how often; the median counts")
-    parser.add_argument("--output", type=Path, help="a file for the tables")
     args = parser.parse_args()
     # As pip leaves it: an import that has to compile first would be measured as such.
     compileall.compile_dir(Path(airflow_provider_xbackup.__file__).parent, quiet=1)
-    lines = [f"Load of the machine at the beginning: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores.\n"]
-    print(lines[0], flush=True)
+    print(f"Load of the machine at the beginning: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores.\n")
     with tempfile.TemporaryDirectory(prefix="xbackup-benchmark-") as folder:
         os.environ |= {
             "AIRFLOW_HOME": f"{folder}/airflow",
@@ -217,9 +214,6 @@ def main() -> None:
         for name in args.parts:
             for line in PARTS[name](args.runs, Path(folder)):
                 print(line, flush=True)
-                lines.append(line)
-    if args.output:
-        args.output.write_text("\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -2,11 +2,12 @@
 
 A job id says when the job began and how long it takes: ``<seconds since the epoch>-<seconds>-<number>``.
 
-    python benchmarks/status_server.py PORT
+    python benchmarks/status_server.py PORT CERTIFICATE
 """
 
 from __future__ import annotations
 
+import ssl
 import sys
 import time
 from collections import Counter, deque
@@ -94,7 +95,9 @@ def main() -> None:
             web.get("/figures", figures),
         ]
     )
-    web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), print=None, access_log=None)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(sys.argv[2])
+    web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), ssl_context=tls, print=None, access_log=None)
 
 
 if __name__ == "__main__":

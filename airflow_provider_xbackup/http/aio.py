@@ -62,11 +62,11 @@ class AsyncClient:
         :raises ServiceError: when the credentials were refused
         """
         if not request.authenticated:
-            return await self._send(request, None)
+            return await self._send_in_turn(request, None)
         token = await self._token()
-        answer = await self._send(request, token)
+        answer = await self._send_in_turn(request, token)
         if self._tokens.should_renew(answer, token):
-            answer = await self._send(request, await self._token())
+            answer = await self._send_in_turn(request, await self._token())
         return answer
 
     async def close(self) -> None:
@@ -85,17 +85,28 @@ class AsyncClient:
                 request = next(conversation) if answer is None else conversation.send(answer)
             except StopIteration as end:
                 return self._tokens.keep(end.value)
-            answer = await self._send(request, None)
+            answer = await self._send_in_turn(request, None)
+
+    async def _send_in_turn(self, request: Request, token: Token | None) -> Answer:
+        # Up here: thousands may wait for their turn, and what each holds while it waits is memory, and work for
+        # Python's garbage collection.
+        await self._limit.turn()
+        return await self._send(request, token)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait before a repetition, which takes a turn of its own."""
+        await asyncio.sleep(seconds)
+        await self._limit.turn()
 
     async def _send(self, request: Request, token: Token | None) -> Answer:
         try:
-            answer: Answer = await AsyncRetrying(**policy(request))(self._send_once, request, token)
+            retrying = AsyncRetrying(**policy(request), sleep=self._pause)
+            answer: Answer = await retrying(self._send_once, request, token)
         except SendError as error:
             raise give_up(error, request, self.endpoint.host) from None
         return answer
 
     async def _send_once(self, request: Request, token: Token | None) -> Answer:
-        await self._limit.turn()
         url = self.endpoint.url_of(request.path)
         headers = dict(request.headers)
         if token is not None:

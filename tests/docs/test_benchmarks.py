@@ -6,14 +6,57 @@ import subprocess
 import sys
 from pathlib import Path
 
+import airflow
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
+inside_airflow = pytest.mark.skipif(
+    tuple(map(int, airflow.__version__.split(".")[:2])) < (3, 3), reason="they use the insides of Airflow 3.3"
+)
+
+
+def printed_by(name: str, *arguments: str) -> list[str]:
+    command = [sys.executable, ROOT / "benchmarks" / f"{name}.py", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def rows_of(lines: list[str]) -> list[str]:
+    return [line.split("|")[1].strip() for line in lines if line.startswith("| ") and not line.startswith("| |")]
 
 
 def test_the_benchmark_of_long_listings_measures_every_command() -> None:
-    command = [sys.executable, ROOT / "benchmarks" / "catalog.py", "--sizes", "20", "--s3-sizes", "--runs", "1"]
+    lines = printed_by("catalog", "--sizes", "20", "--s3-sizes", "--runs", "1")
 
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-
-    assert done.returncode == 0, done.stderr
-    rows = [line.split("|")[1].strip() for line in done.stdout.splitlines() if line.startswith("| `")]
+    rows = [row for row in rows_of(lines) if row.startswith("`")]
     assert rows == ["`list --json`", "`list`", "`status`", "`retention plan`", "`retention plan --json`"]
+
+
+@inside_airflow
+def test_the_benchmark_of_waiting_runs_in_airflows_triggerer() -> None:
+    lines = printed_by("waiting", "--triggers", "20", "--tenants", "2", "--seconds", "10")
+
+    assert {"Memory a trigger, KB", "Lag of the event loop, p99, ms", "Sockets at most"} <= set(rows_of(lines))
+    assert "- Tokens asked for: 2, of a tenant 1 at most." in lines
+    ended = [int(line.split()[-1].rstrip(".")) for line in lines if line.startswith("- Jobs that ended: ")]
+    assert len(ended) == 2
+    assert ended[0] > 0
+
+
+@inside_airflow
+def test_the_benchmark_of_starting_measures_files_imports_and_commands() -> None:
+    rows = rows_of(printed_by("startup", "--runs", "1"))
+
+    assert {"xray_backup", "EmptyOperator", "`airflow_provider_xbackup.task_groups`"} <= set(rows)
+    assert "`xbackup --help`" in rows
+
+
+def test_every_benchmark_that_is_kept_is_a_script() -> None:
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    try:
+        import bench
+    finally:
+        sys.path.remove(str(ROOT / "benchmarks"))
+
+    assert all((ROOT / "benchmarks" / f"{name}.py").exists() for name in bench.BENCHMARKS)

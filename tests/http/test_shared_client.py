@@ -83,6 +83,15 @@ async def test_the_budget_outlives_the_client(sim, login, clock):
     assert clock.now == 30.0
 
 
+async def test_a_repetition_takes_a_turn_of_its_own(sim, login, clock):
+    async with shared_client(Endpoint(sim.url), login(sim.url), requests=13, period=30.0) as client:
+        for _ in range(2):
+            sim.add_fault(path="/status$", action="status", status=503, times=4)
+            await client.call(STATUS)
+    # The login, two calls and eight repetitions are one more than may begin at once.
+    assert clock.now == 10.0
+
+
 async def test_another_way_to_the_same_host_spends_the_same_budget(sim, login, clock):
     for endpoint in (Endpoint(sim.url), Endpoint(sim.url, verify=False)):
         async with shared_client(endpoint, login(sim.url), requests=13, period=30.0) as client:
