@@ -15,8 +15,10 @@ from typing import Any
 
 import pyrage
 import pytest
+import requests
 from not_run import not_run
 from pages import SHELLS, Block, blocks, pages
+from processes import free_port, wait_for
 from stand_in import connect, connections, finished_job, make_context, naps, sim, spool_dir
 from terminal import Terminal
 
@@ -124,20 +126,29 @@ class Store:
 
 @pytest.fixture(scope="module")
 def s3_server() -> Iterator[str]:
-    from moto.server import ThreadedMotoServer
+    """A server in a process of its own: what is in it can be forgotten, and is nobody else's."""
+    url = f"http://127.0.0.1:{free_port()}"
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", url.rpartition(":")[2]]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for("moto", lambda: server.poll() is None and _answers(url))
+        yield url
+    finally:
+        server.terminate()
+        server.wait(timeout=60)
 
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+
+def _answers(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=20).ok
+    except requests.ConnectionError:
+        return False
 
 
 @pytest.fixture
 def store(s3_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Store:
     """An S3 server with the buckets that the pages speak of, both with versions and empty."""
     import boto3
-    import requests
 
     requests.post(f"{s3_server}/moto-api/reset", timeout=20)
     values = {
