@@ -48,9 +48,12 @@ POLICY = RetentionPolicy(keep_daily=14, keep_weekly=8, keep_monthly=12, keep_yea
 )
 def xbackup_replicate() -> None:
     """Copy, then look at the copy."""
+    # [START howto_operator_replicate_backups]
     copy = ReplicateBackupsOperator(
         task_id="copy", source="{{ var.value.xbackup_vault }}", target=COPY, retention=POLICY
     )
+    # [END howto_operator_replicate_backups]
+    # [START howto_sensor_backup_freshness]
     # A copy is verified by being read back, so a promise about verified backups can be kept here at once.
     fresh = BackupFreshnessSensor(
         task_id="fresh",
@@ -61,6 +64,7 @@ def xbackup_replicate() -> None:
         timeout=0,  # what is late now does not come by waiting: alarm at once
         retries=0,
     )
+    # [END howto_sensor_backup_freshness]
     copy >> fresh
 
 

@@ -63,6 +63,7 @@ def restore_drill() -> None:
         keys_variable=KEYS,
         xenioo_conn_id=CONNECTION,
     )
+    # [START howto_transfer_xenioo_to_object_storage]
     back_up = XeniooToObjectStorageOperator(
         task_id="back_up",
         vault="{{ var.value.xbackup_drill_vault }}",
@@ -70,7 +71,10 @@ def restore_drill() -> None:
         xenioo_conn_id=f"variable:{KEYS}",
         retries=2,
     )
+    # [END howto_transfer_xenioo_to_object_storage]
+    # [START howto_operator_xenioo_compare_backups]
     compare = XeniooCompareBackupsOperator(task_id="compare", original=restore.output, copy=back_up.output)
+    # [END howto_operator_xenioo_compare_backups]
 
     # A teardown without a setup: as a setup, the restore would run again, and make another bot, whenever one of
     # the other tasks is cleared.

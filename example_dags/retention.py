@@ -64,12 +64,16 @@ def xbackup_retention() -> None:
     @task_group(prefix_group_id=False)
     def look_after(service: str, account: str) -> None:
         common = {"vault": VAULT, "service": service, "account": account}
+        # [START howto_operator_verify_backup]
         # The whole content: every CRC, every JSON. An encrypted backup is verified as it is stored, unless the
         # worker has a private key.
         verify = VerifyBackupOperator(task_id="verify", backup_id="latest", level="content", **common)
+        # [END howto_operator_verify_backup]
+        # [START howto_operator_apply_retention]
         # dry_run=True tells in the log what would be kept and what would go, with the reasons, and touches
         # nothing. Begin with that. It has to become False some day, or the vault grows for ever.
         expire = ApplyRetentionOperator(task_id="expire", policy=POLICY, dry_run=False, **common)
+        # [END howto_operator_apply_retention]
         verify >> expire
 
     look_after.expand_kwargs(accounts())

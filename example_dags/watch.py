@@ -62,6 +62,7 @@ MAIL = {
 )
 def xbackup_watch() -> None:
     """Look once, and tell what is wrong."""
+    # [START howto_notification_backup]
     BackupFreshnessSensor(
         task_id="fresh",
         vault="{{ var.value.xbackup_vault }}",
@@ -71,6 +72,7 @@ def xbackup_watch() -> None:
         timeout=0,  # what is late now does not come by waiting: tell at once
         on_failure_callback=BackupNotifier(SmtpNotifier(**MAIL)),
     )
+    # [END howto_notification_backup]
 
 
 xbackup_watch()

@@ -26,6 +26,7 @@ from airflow.sdk import Variable, dag, task
 
 from airflow_provider_xbackup.task_groups import rows_for, xenioo_backup
 
+# [START howto_task_group_xenioo_backup]
 BOTS = [
     {"account": "welcome", "xenioo_conn_id": "xenioo_welcome"},
     {"account": "support", "xenioo_conn_id": "xenioo_support"},
@@ -51,6 +52,9 @@ def xenioo_nightly_backup() -> None:
         return rows_for(xenioo_backup, Variable.get("xbackup_bots", default=BOTS, deserialize_json=True))
 
     xenioo_backup.partial(vault="{{ var.value.xbackup_vault }}").expand_kwargs(bots())
+
+
+# [END howto_task_group_xenioo_backup]
 
 
 xenioo_nightly_backup()

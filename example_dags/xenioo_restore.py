@@ -59,6 +59,7 @@ FLAWS = "{{ ti.xcom_pull(task_ids='choose')['flaws'] | join(' ') }}"
 )
 def xenioo_restore() -> None:
     """Choose a backup, ask, restore it."""
+    # [START howto_operator_hold_backup]
     choose = HoldBackupOperator(
         task_id="choose",
         vault="{{ var.value.xbackup_vault }}",
@@ -68,11 +69,13 @@ def xenioo_restore() -> None:
         why="chosen for a restore",
         hold_for=timedelta(days=7),
     )
+    # [END howto_operator_hold_backup]
     approve = ApprovalOperator(
         task_id="approve",
         subject="Make a new bot of {{ params.account }}?",
         body=f"Of the backup `{CHOSEN}`, state **{STATE}**. {FLAWS} The old bot stays as it is.",
     )
+    # [START howto_operator_xenioo_restore_bot]
     restore = XeniooRestoreBotOperator(
         task_id="restore",
         vault="{{ var.value.xbackup_vault }}",
@@ -83,6 +86,7 @@ def xenioo_restore() -> None:
         keys_variable="{{ params.variable }}",
         xenioo_conn_id="{{ params.connection }}",
     )
+    # [END howto_operator_xenioo_restore_bot]
     choose >> approve >> restore
 
 

@@ -30,6 +30,7 @@ from airflow.sdk import Variable, dag, task
 
 from airflow_provider_xbackup.task_groups import rows_for, xray_backup
 
+# [START howto_task_group_xray_backup]
 TENANTS = [{"account": "acme", "xray_conn_id": "xray_default", "project_ids": ["10042", "10077"]}]
 """A row a tenant; it may hold any argument of `xray_backup`. The Variable `xbackup_tenants` takes its place."""
 
@@ -51,6 +52,9 @@ def xray_nightly_backup() -> None:
         return rows_for(xray_backup, Variable.get("xbackup_tenants", default=TENANTS, deserialize_json=True))
 
     xray_backup.partial(vault="{{ var.value.xbackup_vault }}", with_attachments=True).expand_kwargs(tenants())
+
+
+# [END howto_task_group_xray_backup]
 
 
 xray_nightly_backup()

@@ -46,6 +46,7 @@ ACCOUNT = "acme"
 )
 def xray_incremental_backup() -> None:
     """Ask for what changed, wait for it, store it, verify it."""
+    # [START howto_operator_xray_create_backup]
     create = XrayCreateBackupOperator(
         task_id="create",
         modified_since="auto",  # since the last full backup: it is looked for in the vault
@@ -53,7 +54,11 @@ def xray_incremental_backup() -> None:
         vault=VAULT,
         account=ACCOUNT,
     )
+    # [END howto_operator_xray_create_backup]
+    # [START howto_sensor_xray_backup]
     wait = XrayBackupSensor(task_id="wait", job=create.output, account=ACCOUNT)
+    # [END howto_sensor_xray_backup]
+    # [START howto_transfer_xray_to_object_storage]
     store = XrayToObjectStorageOperator(
         task_id="store",
         job=wait.output,
@@ -61,6 +66,7 @@ def xray_incremental_backup() -> None:
         account=ACCOUNT,
         outlets=[backup_asset("xray", ACCOUNT)],
     )
+    # [END howto_transfer_xray_to_object_storage]
     VerifyBackupOperator(task_id="verify", vault=VAULT, backup_id=store.output, level="content")
 
 

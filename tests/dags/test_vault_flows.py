@@ -161,3 +161,36 @@ def test_the_incremental_example_builds_partial_backups_on_one_full(
     assert newest.manifest.base == middle.manifest.base == full.backup_id
     assert newest.manifest.modified_since == full.manifest.requested_at - timedelta(minutes=10)
     assert all(backup.verified for backup in (newest, middle, full))
+
+
+@pytest.fixture
+def fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "fetched"
+    monkeypatch.setenv("AIRFLOW_VAR_XBACKUP_FETCH_DIR", str(folder))
+    return folder
+
+
+def test_the_drill_of_a_tenant_counts_what_it_fetched_and_leaves_nothing(
+    run_dag: RunDag, vault: Vault, fetched: Path
+):
+    from airflow_provider_xbackup.cli.main import main
+
+    run_dag("examples", "xray_nightly_backup")
+    assert main(["verify", str(vault.url), "latest"]) == 0
+
+    run = run_dag("examples", "xray_drill")
+
+    assert states(run) == {"fetch": "success", "count_tests": "success", "tidy_up": "success"}
+    (stored,) = vault.backups("xray", "acme")
+    (count,) = [ti.xcom_pull(task_ids="count_tests") for ti in run.get_task_instances() if ti.task_id == "tidy_up"]
+    assert count == stored.manifest.entities["tests"] > 0
+    assert not any(fetched.iterdir())
+
+
+def test_the_drill_of_a_tenant_fails_without_a_verified_backup(run_dag: RunDag, fetched: Path):
+    run_dag("examples", "xray_nightly_backup")
+
+    run = run_dag("examples", "xray_drill")
+
+    assert states(run) == {"fetch": "failed", "count_tests": "upstream_failed", "tidy_up": "success"}
+    assert run.state == "failed"

@@ -10,11 +10,12 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
+from pages import pages
 
 from airflow_provider_xbackup.cli import list_backups
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md"])
+PAGES = [ROOT / page for page in pages()]
 _NAMED = re.compile(r"docs/([\w-]+\.md)(?:#([\w-]+))?")
 _PYTHON = re.compile(r"^(?:```|:::)\{?(?:python)\}?\n(.*?)^(?:```|:::)", re.MULTILINE | re.DOTALL)
 
@@ -38,6 +39,13 @@ def test_every_place_of_the_documentation_that_the_code_names_exists(page: str, 
     text = (ROOT / "docs" / page).read_text()
 
     assert anchor is None or f"({anchor})=" in text
+
+
+def test_every_file_that_the_readme_links_to_is_there():
+    links = re.findall(r"\]\(((?!https?:)[^)#]+)", (ROOT / "README.md").read_text())
+
+    assert "docs/quickstart.md" in links
+    assert [link for link in links if not (ROOT / link).exists()] == []
 
 
 @pytest.mark.parametrize("code", snippets())

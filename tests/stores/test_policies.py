@@ -6,6 +6,7 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,7 @@ def file_of(backup: Any) -> str:
 
 
 @row("policy for workers: stores, retries, builds on fulls; reads and deletes nothing")
-def test_a_worker_backs_up_and_can_neither_read_nor_delete(
+def test_a_worker_backs_up_and_can_neither_read_nor_delete_nor_mark(
     kind: S3, url: str, owner: Vault, act_as: Callable[..., Vault], sim: Simulator, spool_dir: Path
 ) -> None:
     worker = act_as("worker")
@@ -135,12 +136,12 @@ def test_a_worker_backs_up_and_can_neither_read_nor_delete(
 
     sim.configure({"xray": {"cooldown_seconds": 0}})
     full = back_up(with_attachments=True)
-    partial = back_up(with_attachments=True, modified_since="auto")
+    changes = back_up(with_attachments=True, modified_since="auto")
     bot = XeniooToObjectStorageOperator(task_id="store", vault=url, xenioo_conn_id="welcome")
     assert bot.execute(make_context()) == bot.execute(make_context())
 
     stored = {backup.backup_id: backup for backup in worker.backups()}
-    assert stored[partial["backup_id"]].manifest.base == full["backup_id"]
+    assert stored[changes["backup_id"]].manifest.base == full["backup_id"]
     assert len(stored) == 3
     backup = stored[full["backup_id"]]
     owner.store.put(backup.path.hold, b"of somebody else")
@@ -152,6 +153,8 @@ def test_a_worker_backs_up_and_can_neither_read_nor_delete(
         lambda: worker.store.delete(file_of(backup)),
         lambda: worker.store.delete(backup.path.manifest),
     )
+    records = ("tombstone.json", "hold.json", "accepted.json", "checks/20261123T014500Z-0000000a.json")
+    refused(*(partial(worker.store.put, backup.path.file(name), b"{}") for name in records))
     reader = act_as("reader")
     assert reader.store.read(file_of(backup))
     assert {each.backup_id for each in reader.backups()} == set(stored)
