@@ -82,13 +82,13 @@ async def test_they_ask_for_one_token(service: PolledService, no_tokens: None, n
     assert (service.logins, len(service.questions)) == (1, 50)
 
 
-@pytest.mark.parametrize("service", [4], indirect=True)
-async def test_they_share_four_sockets(service: PolledService, no_tokens: None, no_budget: None):
-    """No question is answered before four are under way, so four there must be; and there are no more."""
+@pytest.mark.parametrize("service", [2], indirect=True)
+async def test_they_share_two_sockets(service: PolledService, no_tokens: None, no_budget: None):
+    """No question is answered before two are under way, so two there must be; and there are no more."""
     service.done.set()
 
     assert set(await statuses(triggers(80))) == {"success"}
-    assert len(service.connections) == 4
+    assert len(service.connections) == 2
 
 
 class Clock:
