@@ -171,7 +171,8 @@ class XrayBackupSensor(BaseSensorOperator):
 
         about = self._about
         values = event if isinstance(event, dict) else {}
-        self._count_polls(int(values.get("polls") or 0))
+        polls = values.get("polls")
+        self._count_polls(polls if isinstance(polls, int) else 0)
         status = values.get("status")
         message = str(values.get("message") or f"{about}: the wait for job {self._job.job_id} ended: {status}.")
         if status == "success":

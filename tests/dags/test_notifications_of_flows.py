@@ -9,13 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow import __version__
 from mail_server import MailServer, text_of
 from stand_in import load_dags
 
 from airflow_provider_xbackup.vault import Vault
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "example_dags"
+airflow_version = tuple(map(int, __version__.split(".")[:2]))
 RunDag = Callable[..., Any]
+
+
+def watch() -> Any:
+    """Run the example; returns the DAG run."""
+    dag = load_dags(EXAMPLES)["xbackup_watch"]
+    # dag.test() trips over deadlines: before 3.2 always, in 3.3 when the run succeeds. The scheduler does not.
+    dag.deadline = None
+    return dag.test()
 
 
 @pytest.fixture
@@ -36,17 +46,17 @@ def watched(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_missing_backup_is_a_mail_that_says_whose_and_where_to_look(
-    run_dag: RunDag, watched: None, vault: Vault, mails: MailServer
+    watched: None, vault: Vault, mails: MailServer
 ):
     vault.prepare()
 
-    run = run_dag("examples", "xbackup_watch")
+    assert watch().state == "failed"
 
-    assert run.state == "failed"
     (mail,) = mails.mails
     assert (mail["To"], mail["From"]) == ("on-call@example.com", "airflow@example.com")
     assert mail["Subject"] == f"The vault {vault.url}: fresh failed"
-    assert "xray/acme" in text_of(mail)
+    if airflow_version >= (3, 3):  # before, dag.test() tells callbacks no error; the runner of tasks always did
+        assert "xray/acme" in text_of(mail)
     assert 'href="https://airflow.example.com/xbackup/#/"' in text_of(mail)
     assert "Task fresh of DAG xbackup_watch" in text_of(mail)
 
@@ -55,10 +65,7 @@ def test_backups_as_promised_are_no_mail(run_dag: RunDag, mails: MailServer):
     run_dag("examples", "xray_nightly_backup")
     run_dag("examples", "xbackup_retention")  # verifies it
 
-    watch = load_dags(EXAMPLES)["xbackup_watch"]
-    # dag.test() of Airflow 3.3 trips over the deadline of a run that succeeds; its scheduler does not.
-    watch.deadline = None
-    assert watch.test().state == "success"
+    assert watch().state == "success"
 
     assert mails.mails == []
 

@@ -61,7 +61,7 @@ class Flows:
         expected = Counter([*(("xray", name) for name in tenants), *(("xenioo", name) for name in bots)])
         requests = self.airflow.vendors.granted() if refusals else self.airflow.vendors.asked_for()
         repeated = (Counter(requests) - Counter(tenants)).total()
-        lost = self._lost_slots()
+        lost = self.lost_slots()
         self.tell("Backups arrived", f"{(arrived & expected).total()} of {expected.total()}")
         self.tell("Requests repeated", str(repeated))
         self.tell("Slots lost", str(lost))
@@ -76,7 +76,7 @@ class Flows:
         """Count what lies in the vault below an account, finished or not."""
         return self.airflow.bucket.size(f"{self.vault}/{account}")
 
-    def _lost_slots(self) -> int:
+    def lost_slots(self) -> int:
         """Count slots that do not come back. Processes may take a moment to end."""
         try:
             wait_for("free slots", lambda: not self.airflow.occupied_slots())

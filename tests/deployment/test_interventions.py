@@ -44,7 +44,7 @@ def test_a_sensor_that_is_marked_as_failed_leaves_its_job_to_the_next_try(airflo
     run.mark_failed("xray_backup.wait", 0)
 
     assert run.wait_for_end() == "failed"
-    assert not airflow.occupied_slots()
+    assert not flows.lost_slots()
     assert not airflow.bucket.names(flows.vault)
 
     airflow.vendors.finish_jobs()
@@ -60,7 +60,7 @@ def test_a_run_out_of_time_leaves_its_job_to_the_next_try(airflow: Deployment, f
     run.wait_for_task("xray_backup.wait", "deferred", 0)
 
     assert run.wait_for_end() == "failed"
-    assert not airflow.occupied_slots()
+    assert not flows.lost_slots()
     assert not airflow.bucket.names(flows.vault)
 
     airflow.vendors.finish_jobs()

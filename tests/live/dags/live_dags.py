@@ -14,7 +14,9 @@ from typing import Any
 
 import pendulum
 from airflow.sdk import dag, task
+from airflow.sdk.definitions.deadline import AsyncCallback, DeadlineAlert, DeadlineReference
 
+from airflow_provider_xbackup.notifications import tell_of_late_backups
 from airflow_provider_xbackup.operators.xray import XrayCreateBackupOperator
 from airflow_provider_xbackup.sensors.xray import XrayBackupSensor
 from airflow_provider_xbackup.task_groups import xenioo_backup, xray_backup
@@ -134,6 +136,30 @@ def bot() -> None:
     )
 
 
+@dag(
+    schedule=None,
+    deadline=DeadlineAlert(
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=timedelta(seconds=2),
+        callback=AsyncCallback(
+            tell_of_late_backups,
+            kwargs={
+                "notifier": "airflow.providers.smtp.notifications.smtp.SmtpNotifier",
+                "notifier_kwargs": {
+                    "to": "on-call@example.com",
+                    "from_email": "airflow@example.com",
+                    "subject": "{{ backup_alert.subject }}",
+                    "html_content": "{{ backup_alert.html }}",
+                },
+            },
+        ),
+    ),
+    **FLOW,
+)
+def overdue() -> None:
+    back_up_tenant()
+
+
 @task
 def tenants(params: dict) -> list[dict[str, Any]]:
     rest = {"project_ids": None, "modified_since": None, "with_attachments": False}
@@ -163,3 +189,4 @@ hurried_tenant()
 bot()
 pooled()
 many()
+overdue()
