@@ -29,7 +29,8 @@ from airflow_provider_xbackup.http.throttle import RateLimit
 from airflow_provider_xbackup.http.tokens import Token, TokenSource, secrets_of
 
 _LARGEST_BODY = 16 << 20
-_CONNECTIONS_A_HOST = 4
+_CONNECTIONS_A_HOST = 2
+"""Each holds a buffer of 256 KB where it is encrypted, and one or two questions a second need no more."""
 
 
 class AsyncClient:

@@ -82,13 +82,13 @@ async def test_they_ask_for_one_token(service: PolledService, no_tokens: None, n
     assert (service.logins, len(service.questions)) == (1, 50)
 
 
-@pytest.mark.parametrize("service", [4], indirect=True)
-async def test_they_share_four_sockets(service: PolledService, no_tokens: None, no_budget: None):
-    """No question is answered before four are under way, so four there must be; and there are no more."""
+@pytest.mark.parametrize("service", [2], indirect=True)
+async def test_they_share_two_sockets(service: PolledService, no_tokens: None, no_budget: None):
+    """No question is answered before two are under way, so two there must be; and there are no more."""
     service.done.set()
 
     assert set(await statuses(triggers(80))) == {"success"}
-    assert len(service.connections) == 4
+    assert len(service.connections) == 2
 
 
 class Clock:
@@ -126,4 +126,4 @@ async def test_they_stay_below_the_vendors_budget_and_none_of_them_starves(
     assert clock.now > 1000
     assert max(sum(begin <= at <= begin + 300 for at in turns) for begin in turns) <= 300
     assert max(later - earlier for earlier, later in itertools.pairwise(turns)) < 2
-    assert max(service.questions.values()) - min(service.questions.values()) <= 2
+    assert 2 * min(service.questions.values()) > max(service.questions.values())
