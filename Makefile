@@ -15,7 +15,7 @@ DEPLOYMENT := .venv-deployment
 # What transfers are compared with; s3fs pins what boto3 may be.
 RIVALS := .venv-bench
 
-.PHONY: demo demo-ui test test-ui test-live test-deployment test-stores test-matrix test-package dist audit licences faults fuzz simulator-page bench-catalog bench-transfer lint docs lock clean
+.PHONY: demo demo-ui test test-ui test-live test-deployment test-stores test-matrix test-package dist audit licences faults fuzz simulator-page bench-catalog bench-transfer bench-verify lint docs lock clean
 
 $(READY): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
@@ -111,6 +111,10 @@ bench-catalog: $(READY)  ## what commands take on vaults of up to 100,000 backup
 bench-transfer: $(READY) $(RIVALS)/.ready  ## transfers beside what else one might pick, as tables (about half an hour; PARTS="stores costs memory links")
 	@scripts/system-packages.sh awscli curl gcc libc6-dev nginx-light
 	@$(BIN)/python benchmarks/transfer.py --others $(RIVALS)/bin $(if $(PARTS),--parts $(PARTS))
+
+bench-verify: $(READY) $(RIVALS)/.ready  ## verifying the content of 4 GiB beside unzip and jq, and what explore reads of it on S3
+	@scripts/system-packages.sh jq unzip
+	@$(BIN)/python benchmarks/verify.py --others $(RIVALS)/bin
 
 lint: $(READY)  ## style, types, layers
 	$(BIN)/ruff check .

@@ -36,8 +36,8 @@ class S3Options:
     :param storage_class: of artifacts. Manifests and records are small and often read: they have the standard one.
     :param checksum_algorithm: what S3 compares with what arrived: ``SHA256``, ``CRC64NVME`` or ``none``; None for
         SHA256 at Amazon, which demands a checksum where a bucket locks its objects, and for none elsewhere
-    :param payload_signing_enabled: whether the signature of a request covers its body, which takes a SHA-256 of it;
-        None for yes. botocore has the name.
+    :param payload_signing_enabled: whether the signature of a request covers its body, which takes a SHA-256 of
+        it; None for yes. botocore has the name.
     :raises InvalidArgumentError: when a value cannot be meant
     """
 
