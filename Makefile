@@ -105,8 +105,8 @@ fuzz: $(READY)  ## 10,000 examples for every test that makes up its own inputs (
 simulator-page: $(READY)  ## docs/simulator.md, from the simulator's own models
 	@$(BIN)/python scripts/simulator_page.py
 
-bench: $(READY) $(RIVALS)/.ready  ## what it all takes, as tables in docs/results (about 20 minutes; PARTS="startup catalog waiting transfer")
-	@scripts/system-packages.sh awscli curl gcc libc6-dev nginx-light
+bench: $(READY) $(RIVALS)/.ready  ## what it all takes, as tables in docs/results (about 20 minutes; PARTS="startup catalog waiting verify transfer")
+	@scripts/system-packages.sh awscli curl gcc jq libc6-dev nginx-light unzip
 	@$(BIN)/python benchmarks/bench.py $(PARTS)
 
 lint: $(READY)  ## style, types, layers

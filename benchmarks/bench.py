@@ -3,7 +3,7 @@
 Each is a script of its own that prints Markdown. Together they take less than 20 minutes; the sizes that a script
 measures by itself may take longer.
 
-    python benchmarks/bench.py [startup catalog waiting transfer]
+    python benchmarks/bench.py [startup catalog waiting verify transfer]
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ BENCHMARKS: dict[str, list[str]] = {
     "startup": [],
     "catalog": ["--sizes", "1000", "10000", "--s3-sizes", "1000", "--runs", "1"],
     "waiting": [],
+    "verify": ["--gib", "1", "--entities", "50000", "--runs", "1"],
     "transfer": ["--parts", "stores", "costs", "--runs", "1"],
 }
 

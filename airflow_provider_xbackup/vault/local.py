@@ -10,16 +10,17 @@ import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from airflow_provider_xbackup.vault.errors import MissingVaultError, ObjectMissingError
 from airflow_provider_xbackup.vault.leftovers import Leftover
 from airflow_provider_xbackup.vault.placing import fsync, place
-from airflow_provider_xbackup.vault.store import Store, StoredObject
+from airflow_provider_xbackup.vault.store import Source, Store, StoredObject
 from airflow_provider_xbackup.vault.url import VaultUrl
+from airflow_provider_xbackup.vault.waiting import handed_over
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 _TEMPORARY = re.compile(r"(?P<target>.+)#\d+", re.DOTALL)
 
 _PROBE = 64 << 10
+#: Bytes after which what the disk has got is let go of.
+_LET_GO = 8 << 20
 
 
 class LocalStore(Store):
@@ -64,7 +67,7 @@ class LocalStore(Store):
         :raises VaultError: when it cannot be written
         """
         self._raw(write=True)
-        self._do("create", path, lambda: self._link(path, data))
+        self._do("create", path, lambda: self._write_file(path, [data], place))
         return StoredObject(path, len(data))
 
     def delete(self, path: str) -> bool:
@@ -189,14 +192,20 @@ class LocalStore(Store):
     def _attributes(self, media_type: str | None) -> dict[str, str]:  # noqa: ARG002 - a file has none
         return {}
 
-    def _settle(self, path: str) -> None:
-        def settle() -> None:
-            target = self.root / path
-            fsync(target)
-            for folder in self._folders(path):
-                fsync(folder)
+    def _save(
+        self,
+        path: str,
+        source: Source,
+        expected_size: int | None,  # noqa: ARG002 - a file grows
+        attributes: dict[str, str],  # noqa: ARG002 - a file has none
+    ) -> Any:
+        self._raw(write=True)
 
-        self._do("write", path, settle)
+        def save(blocks: Iterator[bytes]) -> None:
+            self._write_file(path, blocks, os.replace)
+
+        self._told("write", path, lambda: handed_over(source, save))
+        return {"e_tag": None, "version": None}
 
     def _sync_nearest(self, path: str) -> None:
         """Flush the innermost folder that is left of an object's: somebody else may remove it meanwhile."""
@@ -222,20 +231,35 @@ class LocalStore(Store):
     def _upwards(folder: Path) -> Iterator[Path]:
         return itertools.chain([folder], folder.parents)
 
-    def _link(self, path: str, data: bytes) -> None:
+    def _write_file(self, path: str, blocks: Iterable[bytes], give_name: Callable[[Path, Path], None]) -> None:
+        """Write a file under another name, flush it, give it its own and flush the folders it lies in."""
         target = self.root / path
         # obstore's own name for what is not finished: its listings leave it out.
         temporary = target.with_name(f"{target.name}#{secrets.randbelow(10**9)}")
         try:
             with _new_file(temporary) as file:
-                file.write(data)
+                _fill(file, blocks)
                 file.flush()
                 os.fsync(file.fileno())
-            place(temporary, target)
+            give_name(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
         for folder in self._folders(path):
             fsync(folder)
+
+
+def _fill(file: IO[bytes], blocks: Iterable[bytes]) -> None:
+    """Write blocks, and have the disk begin with them at once: what it has got takes no more of the memory.
+
+    The file is read much later, if ever. Memory that is free again is also much cheaper to write into than more
+    and more of it that was not used before.
+    """
+    written = 0
+    for block in blocks:
+        written += file.write(block)
+        if written >= _LET_GO and hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            written = 0
 
 
 def _new_file(path: Path) -> IO[bytes]:

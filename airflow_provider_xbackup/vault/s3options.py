@@ -36,6 +36,8 @@ class S3Options:
     :param storage_class: of artifacts. Manifests and records are small and often read: they have the standard one.
     :param checksum_algorithm: what S3 compares with what arrived: ``SHA256``, ``CRC64NVME`` or ``none``; None for
         SHA256 at Amazon, which demands a checksum where a bucket locks its objects, and for none elsewhere
+    :param payload_signing_enabled: whether the signature of a request covers its body, which takes a SHA-256 of
+        it; None for yes. botocore has the name.
     :raises InvalidArgumentError: when a value cannot be meant
     """
 
@@ -44,6 +46,7 @@ class S3Options:
     sse_bucket_key_enabled: bool | None = None
     storage_class: str | None = None
     checksum_algorithm: str | None = None
+    payload_signing_enabled: bool | None = None
 
     def __post_init__(self) -> None:
         _check_word("server_side_encryption", self.server_side_encryption, _ENCRYPTIONS)
@@ -55,8 +58,9 @@ class S3Options:
             not isinstance(self.sse_kms_key_id, str) or not self.sse_kms_key_id
         ):
             raise InvalidArgumentError("sse_kms_key_id must be the id, ARN or alias of a key.")
-        if self.sse_bucket_key_enabled is not None and not isinstance(self.sse_bucket_key_enabled, bool):
-            raise InvalidArgumentError("sse_bucket_key_enabled must be true or false.")
+        for name in ("sse_bucket_key_enabled", "payload_signing_enabled"):
+            if getattr(self, name) is not None and not isinstance(getattr(self, name), bool):
+                raise InvalidArgumentError(f"{name} must be true or false.")
         _check_class(self.storage_class)
 
     @classmethod
@@ -84,6 +88,7 @@ class S3Options:
             "sse_kms_key_id": self.sse_kms_key_id,
             "sse_bucket_key_enabled": self.sse_bucket_key_enabled,
             "checksum_algorithm": None if checksum == "none" else checksum,
+            "unsigned_payload": True if self.payload_signing_enabled is False else None,
         }
         return {name: value for name, value in asked.items() if value is not None}
 

@@ -204,10 +204,25 @@ class Store:
     def _write(
         self, path: str, blocks: Iterable[bytes], expected_size: int | None, attributes: dict[str, str]
     ) -> StoredObject:
+        source = Source(blocks)
+        try:
+            result = self._save(path, source, expected_size, attributes)
+        except BaseException:
+            self._cleanup(path)
+            error, source.error = source.error, None
+            if error is not None:
+                try:
+                    raise error from None
+                finally:
+                    del error  # as in _told
+            raise
+        return StoredObject(path, source.size, result["e_tag"], _version(result["version"]))
+
+    def _save(self, path: str, source: Source, expected_size: int | None, attributes: dict[str, str]) -> Any:
+        """Write what a source holds; an error of the source may come out as the store's."""
         import obstore
 
         part = part_size(expected_size)
-        source = _Source(blocks)
         head = source.take(part)
         in_parts = not source.exhausted
         body: Any = itertools.chain(head, source) if in_parts else b"".join(head)
@@ -224,24 +239,11 @@ class Store:
                 max_concurrency=max(1, min(4, _IN_FLIGHT // part)),
             )
 
-        try:
-            if in_parts:
-                result = self._in_parts(path, source, lambda: handed_over(body, put))
-            else:
-                result = self._do("write", path, lambda: put(body))
-        except BaseException:
-            self._cleanup(path)
-            error, source.error = source.error, None
-            if error is not None:
-                try:
-                    raise error from None
-                finally:
-                    del error  # as in _told
-            raise
-        self._settle(path)
-        return StoredObject(path, source.size, result["e_tag"], _version(result["version"]))
+        if in_parts:
+            return self._in_parts(path, source, lambda: handed_over(body, put))
+        return self._do("write", path, lambda: put(body))
 
-    def _in_parts(self, path: str, source: _Source, put: Callable[[], Any]) -> Any:
+    def _in_parts(self, path: str, source: Source, put: Callable[[], Any]) -> Any:
         """Write an object in parts. A lost answer to the last request is asked for again, and finds no parts."""
         try:
             return self._told("write", path, put)
@@ -474,9 +476,6 @@ class Store:
     def _attributes(self, media_type: str | None) -> dict[str, str]:
         return {"Content-Type": media_type} if media_type else {}
 
-    def _settle(self, path: str) -> None:
-        """Make sure that a written object survives a power failure; object stores see to that."""
-
     def _cleanup(self, path: str) -> None:
         """Remove what a failed write may have left beside the object."""
 
@@ -493,7 +492,7 @@ def _repeating() -> Iterable[AttemptManager]:
     )
 
 
-class _Source:
+class Source:
     """Blocks on their way into a store: counted, empty ones left out, the iterator's error kept."""
 
     def __init__(self, blocks: Iterable[bytes]) -> None:

@@ -81,15 +81,15 @@ def watch(plan: Plan, roots: Sequence[str]) -> None:
 
 
 def _watch_sources(plan: Plan) -> None:
-    """Between two blocks that a store takes of a stream the process may die: obstore's file is half then."""
+    """Between two blocks that a store takes of a stream the process may die: its file is half then."""
     from airflow_provider_xbackup.vault import store
 
-    taken = store._Source.__next__
+    taken = store.Source.__next__
 
     def take(source: Any) -> bytes:
         return plan.call("block of a stream", lambda: taken(source), _broken_store)
 
-    store._Source.__next__ = take  # type: ignore[method-assign]
+    store.Source.__next__ = take  # type: ignore[method-assign]
 
 
 def _counted(plan: Plan, name: str, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -15,7 +15,7 @@ from killpoint_world import Scenario, Trial, World, refuse_accidents, try_all
 
 XRAY = Scenario("xray", "disk")
 XENIOO = Scenario("xenioo", "disk")
-XENIOO_IN_HAND = Scenario("xenioo", "disk", before=({"at": "obstore.put", "mode": "fail from"},))
+XENIOO_IN_HAND = Scenario("xenioo", "disk", before=({"at": "open bot.", "mode": "fail from"},))
 
 SIZES = (0, 1, 700, 30_000, 80_000)
 """What fits into one file: less than the data, the attachments and the bot have."""

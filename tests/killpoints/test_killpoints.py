@@ -13,7 +13,7 @@ import pytest
 from killpoint_plan import FAILS, KILLS
 from killpoint_world import Scenario, Trial, World, count_calls, refuse_accidents, try_all
 
-_UPLOAD_FAILED = {"at": "obstore.put", "mode": "fail from"}
+_UPLOAD_FAILED = {"at": "open bot.", "mode": "fail from"}
 _DIED_AT_MANIFEST = {"at": "os.link", "mode": "kill before"}
 # Data and attachments are stored side by side: what lies around must not depend on who was quicker.
 _DIED_IN_UPLOAD = {"at": "PUT attachments", "mode": "kill after", "once": "PUT backup"}

@@ -16,7 +16,7 @@ SCENARIOS = {
     "xray on s3": Scenario("xray", "s3", floor=15),
     "xray on s3 without conditions": Scenario("xray", "s3", conditions=False, floor=15),
     "xenioo on disk": Scenario("xenioo", "disk", floor=50),
-    "xenioo in hand": Scenario("xenioo", "disk", before=({"at": "obstore.put", "mode": "fail from"},), floor=40),
+    "xenioo in hand": Scenario("xenioo", "disk", before=({"at": "open bot.", "mode": "fail from"},), floor=40),
     "xenioo on s3": Scenario("xenioo", "s3", floor=8),
     "xenioo on s3 without conditions": Scenario("xenioo", "s3", conditions=False, floor=8),
 }

@@ -177,6 +177,29 @@ def test_a_bit_that_flips_on_the_way_is_refused(
     assert list(vault.backups()) == []
 
 
+@on("moto")
+@pytest.mark.parametrize(
+    ("options", "signed"),
+    [({}, True), ({"payload_signing_enabled": True}, True), ({"payload_signing_enabled": False}, False)],
+)
+def test_the_signature_covers_what_is_written_unless_it_is_asked_not_to(
+    between: Proxy, bucket: str, with_options: Callable[..., Vault], store_backup: Callable[..., Any],
+    options: dict[str, Any], signed: bool,
+) -> None:  # fmt: skip
+    digests = []
+
+    def note(request: Request, send: Send) -> Answer:
+        if request.method == "PUT":
+            digests.append(request.header("x-amz-content-sha256"))
+        return send(request)
+
+    between.rules.append(note)
+    store_backup(with_options(bucket, between.address, **options), blocks=[b"x" * (11 * MIB)])
+
+    assert len(digests) == 3
+    assert all((digest != "UNSIGNED-PAYLOAD") is signed for digest in digests)
+
+
 # -- a bucket with default retention, as Amazon has it -------------------------------------------------------
 
 
@@ -282,6 +305,7 @@ def test_the_address_is_the_connections_own(access: Access, extra: dict[str, Any
         pytest.param({"sse_kms_key_id": "k"}, "needs server_side_encryption 'aws:kms'", id="a key for nothing"),
         pytest.param({"checksum_algorithm": "MD5"}, "must be SHA256, CRC64NVME or none", id="checksum"),
         pytest.param({"storage_class": "DEEP_ARCHIVE"}, "gives nothing back before it was restored", id="archive"),
+        pytest.param({"payload_signing_enabled": "no"}, "must be true or false", id="signing"),
         pytest.param({"storage_class": 7}, "must be a name such as 'STANDARD_IA'", id="no class"),
     ],
 )  # fmt: skip

@@ -349,7 +349,8 @@ def test_what_a_killed_upload_leaves_goes_after_its_age_and_not_before(
     assert leftover.size > 0
     assert leftover.last_modified.tzinfo is UTC
     grow_old(vault)
-    path, what = (f"{OTHER}#1", "temporary") if vault.url.scheme == "file" else (OTHER, "upload")
+    path, what = (leftover.path, "temporary") if vault.url.scheme == "file" else (OTHER, "upload")
+    assert leftover.target == OTHER
     assert found(vault) == [(path, what)]
     collected = collect_garbage(vault)
     assert [garbage.path for garbage in collected.removed] == [path]

@@ -336,6 +336,24 @@ def test_a_disk_without_hard_links_still_creates_once(tmp_path: Path, monkeypatc
     assert [path.name for path in files_below(tmp_path)] == ["x"]
 
 
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="this system lets go of nothing")
+def test_what_the_disk_has_got_of_a_file_is_let_go_of_while_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+    monkeypatch.setattr(os, "posix_fadvise", lambda file, *_: sizes.append(os.fstat(file).st_size))
+    Vault.open(tmp_path).store.put_stream("x", [b"x" * (3 * MIB)] * 7)
+    assert sizes == [9 * MIB, 18 * MIB]
+
+
+def test_a_system_that_lets_go_of_nothing_writes_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "posix_fadvise", raising=False)
+    stored = Vault.open(tmp_path).store.put_stream("x", [b"x" * (3 * MIB)] * 7)
+    assert (tmp_path / "x").stat().st_size == stored.size == 21 * MIB
+
+
 def test_unfinished_files_are_not_listed(local: Vault) -> None:
     local.store.put("a/x", b"")
     (LocalStore(local.url).root / "a" / "y#17").write_bytes(b"half")
