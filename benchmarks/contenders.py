@@ -43,7 +43,8 @@ def xbackup(url: str, target: str, options: dict[str, Any]) -> Callable[[], obje
     from datetime import UTC, datetime, timedelta
     from types import SimpleNamespace
 
-    import obstore.store  # noqa: F401 - loaded before the measurement
+    import boto3  # noqa: F401 - loaded before the measurement
+    import obstore.store  # noqa: F401
     import pyrage  # noqa: F401
     import requests
     import zstandard  # noqa: F401
@@ -58,6 +59,11 @@ def xbackup(url: str, target: str, options: dict[str, Any]) -> Callable[[], obje
         {"conn_type": "xray", "host": f"http://{parts.netloc}", "login": "id", "password": "secret"}
     )
     os.environ["AIRFLOW__XBACKUP__DOWNLOAD_CONNECTIONS"] = str(options.pop("connections", 8))
+    if not options.pop("signed", True):
+        target = target.replace("s3://", "s3://sink@")
+        os.environ["AIRFLOW_CONN_SINK"] = _aws_connection(
+            service_config={"s3": {"payload_signing_enabled": False, "checksum_algorithm": "CRC64NVME"}}
+        )
     written = requests.head(url, timeout=10).headers["last-modified"]
     at = datetime.strptime(written, "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC)
     job = {
@@ -115,14 +121,7 @@ def http_to_s3(url: str, target: str, _: dict[str, Any]) -> Callable[[], object]
 
     parts, place = urlsplit(url), urlsplit(target)
     os.environ["AIRFLOW_CONN_SOURCE"] = json.dumps({"conn_type": "http", "host": f"http://{parts.netloc}"})
-    os.environ["AIRFLOW_CONN_SINK"] = json.dumps(
-        {
-            "conn_type": "aws",
-            "login": os.environ["AWS_ACCESS_KEY_ID"],
-            "password": os.environ["AWS_SECRET_ACCESS_KEY"],
-            "extra": json.dumps({"endpoint_url": os.environ["AWS_ENDPOINT_URL"], "region_name": "us-east-1"}),
-        }
-    )
+    os.environ["AIRFLOW_CONN_SINK"] = _aws_connection()
     task = HttpToS3Operator(
         task_id="store",
         http_conn_id="source",
@@ -134,6 +133,19 @@ def http_to_s3(url: str, target: str, _: dict[str, Any]) -> Callable[[], object]
         aws_conn_id="sink",
     )
     return lambda: task.execute({})
+
+
+def _aws_connection(**extra: Any) -> str:
+    """Describe the store in the environment as a connection of Airflow."""
+    where = {"endpoint_url": os.environ["AWS_ENDPOINT_URL"], "region_name": "us-east-1"}
+    return json.dumps(
+        {
+            "conn_type": "aws",
+            "login": os.environ["AWS_ACCESS_KEY_ID"],
+            "password": os.environ["AWS_SECRET_ACCESS_KEY"],
+            "extra": json.dumps(where | extra),
+        }
+    )
 
 
 def _memory(name: str) -> int:

@@ -137,6 +137,9 @@ class Bench:
         return {
             OURS: self.python("xbackup", python, check="structure"),
             "xbackup, check='content'": self.python("xbackup", python, check="content"),
+            "xbackup, check='structure', body not signed": self.python(
+                "xbackup", python, check="structure", signed=False
+            ),
             "rclone copyurl": self.shell(
                 f"{self.others}/rclone copyurl --config /dev/null --s3-provider Other --s3-env-auth "
                 '--s3-endpoint "$AWS_ENDPOINT_URL" {url} :s3:{key}'

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from airflow_provider_xbackup.vault import layout
-from airflow_provider_xbackup.vault.ahead import read_ahead
+from airflow_provider_xbackup.vault.ahead import READERS, read_ahead
 from airflow_provider_xbackup.vault.checks import NO_EVIDENCE, Evidence, read_evidence
 from airflow_provider_xbackup.vault.errors import (
     ManifestError,
@@ -22,7 +22,6 @@ from airflow_provider_xbackup.vault.standing import Standing, Verdict, judge
 from airflow_provider_xbackup.vault.store import Store
 from airflow_provider_xbackup.vault.url import VaultUrl
 
-_READERS = 16
 _NAMED_BASE = re.compile(rb'"base"\s*:\s*"([0-9]{8}T[0-9]{6}Z-full-[0-9a-f]{8})"')
 
 
@@ -221,7 +220,7 @@ class Catalog:
             except ManifestError as exc:
                 return Finding("damaged-manifest", path.manifest, str(exc))
 
-        for path, found in read_ahead(read, newest_first, _READERS):
+        for path, found in read_ahead(read, newest_first, READERS):
             if isinstance(found, Finding):
                 self.findings.append(found)
                 self.unreadable.append(path)

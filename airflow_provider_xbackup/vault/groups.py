@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from airflow_provider_xbackup.vault import layout
-from airflow_provider_xbackup.vault.ahead import read_ahead
+from airflow_provider_xbackup.vault.ahead import READERS, read_ahead
 from airflow_provider_xbackup.vault.catalog import Backup, Catalog, Finding, Group, read_manifest, read_named_base
 from airflow_provider_xbackup.vault.errors import ManifestError, ObjectMissingError, RecordError
 from airflow_provider_xbackup.vault.holds import is_held
@@ -18,8 +18,6 @@ from airflow_provider_xbackup.vault.records import Tombstone, read_record
 from airflow_provider_xbackup.vault.standing import Standing
 from airflow_provider_xbackup.vault.store import Store
 from airflow_provider_xbackup.vault.vault import Vault
-
-_READERS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +53,7 @@ def read_groups(vault: Vault, *, service: str | None = None, account: str | None
         held = backup.held and is_held(store, backup.path, now)
         return held, _expired_at(store, backup.path) if backup.tombstoned else None
 
-    for backup, (held, expired_at) in read_ahead(read_records, catalog, _READERS):
+    for backup, (held, expired_at) in read_ahead(read_records, catalog, READERS):
         entries[backup.group].append(Entry.of(backup, held=held, expired_at=expired_at))
     for path in catalog.unreadable:
         # Nobody knows its group, so it is one more in every group of its account.

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from airflow_provider_xbackup.vault.errors import MissingVaultError, ObjectMissingError
+from airflow_provider_xbackup.vault.errors import MissingVaultError, ObjectMissingError, VaultError
 from airflow_provider_xbackup.vault.leftovers import Leftover
 from airflow_provider_xbackup.vault.placing import fsync, place
 from airflow_provider_xbackup.vault.store import Source, Store, StoredObject
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 #: How a file is called until all its bytes are there: by obstore, and by this module too, since obstore's
 #: listings leave such names out.
 _TEMPORARY = re.compile(r"(?P<target>.+)#\d+", re.DOTALL)
+
+#: What leads elsewhere in a path; obstore refuses it, too.
+_ELSEWHERE = frozenset(("", ".", ".."))
 
 _PROBE = 64 << 10
 #: Bytes after which what the disk has got is let go of.
@@ -233,6 +236,8 @@ class LocalStore(Store):
 
     def _write_file(self, path: str, blocks: Iterable[bytes], give_name: Callable[[Path, Path], None]) -> None:
         """Write a file under another name, flush it, give it its own and flush the folders it lies in."""
+        if not _ELSEWHERE.isdisjoint(path.split("/")):
+            raise VaultError(f"{self.url.join(path)} cannot be written: there is no such place in a vault.")
         target = self.root / path
         # obstore's own name for what is not finished: its listings leave it out.
         temporary = target.with_name(f"{target.name}#{secrets.randbelow(10**9)}")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from airflow_provider_xbackup.vault.ahead import read_ahead
+from airflow_provider_xbackup.vault.ahead import READERS, read_ahead
 from airflow_provider_xbackup.vault.catalog import Backup, Catalog, Finding, Group, read_backup
 from airflow_provider_xbackup.vault.drops import sizes_of
 from airflow_provider_xbackup.vault.errors import ManifestError, ObjectMissingError
@@ -14,8 +14,6 @@ from airflow_provider_xbackup.vault.layout import BackupPath
 from airflow_provider_xbackup.vault.plan import Entry
 from airflow_provider_xbackup.vault.status import AccountName
 from airflow_provider_xbackup.vault.vault import Vault
-
-_READERS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +119,7 @@ def look(vault: Vault, now: datetime, before: Overview | None = None) -> Overvie
         except ManifestError as exc:
             return Finding("damaged-manifest", path.manifest, str(exc))
 
-    for path, result in read_ahead(read, [path for path in names if path not in found], _READERS):
+    for path, result in read_ahead(read, [path for path in names if path not in found], READERS):
         if isinstance(result, Seen):
             found[path] = result
         elif result is not None:

@@ -336,6 +336,15 @@ def test_a_disk_without_hard_links_still_creates_once(tmp_path: Path, monkeypatc
     assert [path.name for path in files_below(tmp_path)] == ["x"]
 
 
+@pytest.mark.parametrize("path", ["../outside", "a/../../outside", "a/../b", "a//b", "/a", ".", ""])
+def test_nothing_is_written_outside_of_the_vault(tmp_path: Path, path: str) -> None:
+    store = Vault.open(tmp_path / "vault").store
+    for write in (store.put, store.create, lambda path, data: store.put_stream(path, [data])):
+        with pytest.raises(VaultError):
+            write(path, b"x")
+    assert files_below(tmp_path) == []
+
+
 @pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="this system lets go of nothing")
 def test_what_the_disk_has_got_of_a_file_is_let_go_of_while_it_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
