@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import os
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -62,12 +62,18 @@ class AsyncClient:
         :raises ConnectionFailedError: when no answer came
         :raises ServiceError: when the credentials were refused
         """
+        # Up here: thousands may wait for their turn, and what each holds while it waits is memory, and work for
+        # Python's garbage collection.
+        await self._limit.turn()
         if not request.authenticated:
-            return await self._send_in_turn(request, None)
+            return await self._send(request, None, self._wait_for_turn)
+        # Only now: the token of those who begin to wait may be dead when their turn comes.
         token = await self._token()
-        answer = await self._send_in_turn(request, token)
+        answer = await self._send(request, token, self._wait_for_turn)
         if self._tokens.should_renew(answer, token):
-            answer = await self._send_in_turn(request, await self._token())
+            token = await self._token()
+            await self._limit.turn()
+            answer = await self._send(request, token, self._wait_for_turn)
         return answer
 
     async def close(self) -> None:
@@ -86,22 +92,25 @@ class AsyncClient:
                 request = next(conversation) if answer is None else conversation.send(answer)
             except StopIteration as end:
                 return self._tokens.keep(end.value)
-            answer = await self._send_in_turn(request, None)
+            # All who have their turn wait for this: in the queue it would come after those who cannot go on.
+            self._limit.borrow()
+            answer = await self._send(request, None, self._wait_and_borrow)
 
-    async def _send_in_turn(self, request: Request, token: Token | None) -> Answer:
-        # Up here: thousands may wait for their turn, and what each holds while it waits is memory, and work for
-        # Python's garbage collection.
-        await self._limit.turn()
-        return await self._send(request, token)
-
-    async def _pause(self, seconds: float) -> None:
+    async def _wait_for_turn(self, seconds: float) -> None:
         """Wait before a repetition, which takes a turn of its own."""
         await asyncio.sleep(seconds)
         await self._limit.turn()
 
-    async def _send(self, request: Request, token: Token | None) -> Answer:
+    async def _wait_and_borrow(self, seconds: float) -> None:
+        """Wait before a login is repeated."""
+        await asyncio.sleep(seconds)
+        self._limit.borrow()
+
+    async def _send(
+        self, request: Request, token: Token | None, wait: Callable[[float], Awaitable[None]]
+    ) -> Answer:
         try:
-            retrying = AsyncRetrying(**policy(request), sleep=self._pause)
+            retrying = AsyncRetrying(**policy(request), sleep=wait)
             answer: Answer = await retrying(self._send_once, request, token)
         except SendError as error:
             raise give_up(error, request, self.endpoint.host) from None

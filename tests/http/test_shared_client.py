@@ -92,6 +92,25 @@ async def test_a_repetition_takes_a_turn_of_its_own(sim, login, clock):
     assert clock.now == 10.0
 
 
+async def test_a_token_that_dies_while_many_wait_is_renewed_before_they_are_sent(sim, login, clock):
+    async with shared_client(Endpoint(sim.url), login(sim.url), requests=13, period=30.0) as client:
+        await client.call(STATUS)
+        sim.revoke_tokens()
+        clock.held = asyncio.Event()
+
+        waiting = [asyncio.create_task(client.call(STATUS)) for _ in range(40)]
+        while len(sim.journal.entries("/authenticate")) < 2:
+            await asyncio.sleep(0.01)
+        clock.held.set()
+        answers = await asyncio.gather(*waiting)
+
+    assert {answer.status for answer in answers} == {404}
+    refused = [entry for entry in sim.journal.entries("/status") if entry.status == 401]
+    # No more than had their turn already.
+    assert 1 <= len(refused) <= 10
+    assert len(sim.journal.entries("/authenticate")) == 2
+
+
 async def test_another_way_to_the_same_host_spends_the_same_budget(sim, login, clock):
     for endpoint in (Endpoint(sim.url), Endpoint(sim.url, verify=False)):
         async with shared_client(endpoint, login(sim.url), requests=13, period=30.0) as client:
