@@ -27,6 +27,8 @@ from airflow.sdk import dag, task, teardown
 from airflow_provider_xbackup.operators.vault import FetchBackupOperator
 
 ACCOUNT = "acme"
+#: Of this run alone. With a beginning of its own, whatever a run is called: `tidy_up` removes it.
+FOLDER = "{{ var.value.xbackup_fetch_dir }}/drill-{{ run_id }}"
 
 
 @dag(
@@ -43,7 +45,7 @@ def xray_drill() -> None:
     fetch = FetchBackupOperator(
         task_id="fetch",
         vault="{{ var.value.xbackup_vault }}",
-        directory="{{ var.value.xbackup_fetch_dir }}/{{ run_id }}",
+        directory=FOLDER,
         backup_id="latest-verified",
         service="xray",
         account=ACCOUNT,
@@ -73,7 +75,7 @@ def xray_drill() -> None:
 
         shutil.rmtree(directory, ignore_errors=True)
 
-    count_tests(fetch.output) >> tidy_up("{{ var.value.xbackup_fetch_dir }}/{{ run_id }}")
+    count_tests(fetch.output) >> tidy_up(FOLDER)
 
 
 xray_drill()

@@ -20,7 +20,7 @@ from airflow_provider_xbackup.vault.console import Console, aws_console, google_
 from airflow_provider_xbackup.vault.errors import VaultAccessError
 from airflow_provider_xbackup.vault.local import LocalStore
 from airflow_provider_xbackup.vault.objectlocks import ObjectLocks
-from airflow_provider_xbackup.vault.s3options import S3Options
+from airflow_provider_xbackup.vault.s3options import S3Options, is_amazon
 from airflow_provider_xbackup.vault.store import Store
 from airflow_provider_xbackup.vault.uploads import OpenUploads
 from airflow_provider_xbackup.vault.url import VaultUrl
@@ -238,12 +238,11 @@ def s3_access(
     if virtual_hosted:
         # obstore takes such an address with the bucket in it.
         address = address._replace(netloc=f"{url.bucket}.{address.netloc}")
-    amazon = (address.hostname or "").endswith((".amazonaws.com", ".amazonaws.com.cn"))
     config = {
         "region": "us-east-1" if region == "aws-global" else region,
         "endpoint": address.geturl(),
         "virtual_hosted_style_request": virtual_hosted,
-        **options.config(amazon=amazon),
+        **options.config(amazon=is_amazon(address.geturl())),
     }
     return Access(
         config,

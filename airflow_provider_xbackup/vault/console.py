@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
+
+from airflow_provider_xbackup.vault.s3options import is_amazon
 
 #: Makes the address under which an object is shown, of its bucket and its key.
 Console = Callable[[str, str], str]
 
-#: How the names of Amazon's own servers end.
-_AMAZON = (".amazonaws.com", ".amazonaws.com.cn")
 #: The consoles of AWS by the beginning of the regions that are not in the common one.
 _AWS_CONSOLES = {"cn-": "console.amazonaws.cn", "us-gov-": "console.amazonaws-us-gov.com"}
 _AWS_CONSOLE = "console.aws.amazon.com"
@@ -22,7 +22,7 @@ def aws_console(endpoint: str, region: str) -> Console | None:
     :param endpoint: the address of the store
     :param region: the bucket's region
     """
-    if not (urlsplit(endpoint).hostname or "").endswith(_AMAZON):
+    if not is_amazon(endpoint):
         return None
     hosts = (host for start, host in _AWS_CONSOLES.items() if region.startswith(start))
     return partial(_show_on_aws, next(hosts, _AWS_CONSOLE), region)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
 
@@ -16,6 +17,7 @@ _CHECKSUMS = ("SHA256", "CRC64NVME", "none")
 #: Where an object has to be restored before it can be read, nothing can be verified.
 _UNREADABLE_CLASSES = ("GLACIER", "DEEP_ARCHIVE")
 _CLASS = re.compile(r"[A-Z0-9_-]{1,60}")
+_AMAZON = (".amazonaws.com", ".amazonaws.com.cn")
 
 #: What somebody may look for here, as the beginning of a name without its punctuation, and where it is.
 _ELSEWHERE = {
@@ -24,6 +26,14 @@ _ELSEWHERE = {
     "lock": "Locks are set by lock_for of the tasks that store backups",
     "addressingstyle": 'The addressing style stands in config_kwargs: {"s3": {"addressing_style": "virtual"}}',
 }
+
+
+def is_amazon(endpoint: str) -> bool:
+    """Tell whether a store is Amazon's own.
+
+    :param endpoint: its address
+    """
+    return (urlsplit(endpoint).hostname or "").endswith(_AMAZON)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import runpy
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk.execution_time.context import TriggeringAssetEventsAccessor
+from jinja2 import Template
 
 from airflow_provider_xbackup.assets import backup_alias, backup_asset
 from airflow_provider_xbackup.simulator import Simulator
@@ -185,6 +187,15 @@ def test_the_drill_of_a_tenant_counts_what_it_fetched_and_leaves_nothing(
     (count,) = [ti.xcom_pull(task_ids="count_tests") for ti in run.get_task_instances() if ti.task_id == "tidy_up"]
     assert count == stored.manifest.entities["tests"] > 0
     assert not any(fetched.iterdir())
+
+
+@pytest.mark.parametrize("run_id", [".", "..", "manual__2026-01-01T00:00:00+00:00"])
+def test_the_drill_of_a_tenant_removes_no_folder_but_one_of_its_own(run_id: str):
+    tasks = runpy.run_path(str(RETENTION.with_name("xray_drill.py")))["xray_drill"]().task_dict
+
+    for template in (tasks["fetch"].directory, *tasks["tidy_up"].op_args):
+        folder = Template(template).render(var={"value": {"xbackup_fetch_dir": "/srv/drill"}}, run_id=run_id)
+        assert os.path.normpath(folder) == f"/srv/drill/drill-{run_id}"
 
 
 def test_the_drill_of_a_tenant_fails_without_a_verified_backup(run_dag: RunDag, fetched: Path):

@@ -7,6 +7,7 @@ import itertools
 from types import SimpleNamespace
 
 import pytest
+from processes import wait_for
 
 from airflow_provider_xbackup.http import throttle
 from airflow_provider_xbackup.http.aio import shared_client
@@ -99,8 +100,7 @@ async def test_a_token_that_dies_while_many_wait_is_renewed_before_they_are_sent
         clock.held = asyncio.Event()
 
         waiting = [asyncio.create_task(client.call(STATUS)) for _ in range(40)]
-        while len(sim.journal.entries("/authenticate")) < 2:
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(wait_for, "a login", lambda: len(sim.journal.entries("/authenticate")) == 2)
         clock.held.set()
         answers = await asyncio.gather(*waiting)
 
