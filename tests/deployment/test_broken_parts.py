@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from airflow_api import Run
+from airflow_api import OVER, Run
 from celery_deployment import WORKERS, Deployment
 from deployed_flows import PATIENCE, Flows
 from processes import kill_all, wait_for
@@ -102,11 +102,12 @@ def test_a_scheduler_after_one_that_was_killed_takes_over(airflow: Deployment, f
     flows.conclude(at_work, tenants=TENANTS, bots=SOME_BOTS)
 
 
-@pytest.mark.row("PostgreSQL broken off and started again")
+@pytest.mark.row("PostgreSQL broken off and started again, and whatever ended without it")
 def test_a_database_that_is_broken_off_costs_no_backup(airflow: Deployment, flows: Flows, at_work: Run):
     airflow.postgres.restart()
     airflow.vendors.finish_jobs()
 
+    wait_for("the end of the run", lambda: is_over(airflow, at_work), PATIENCE)
     flows.conclude(at_work, tenants=TENANTS, bots=SOME_BOTS)
 
 
@@ -151,6 +152,12 @@ def test_a_task_that_is_delivered_twice_runs_once(airflow: Deployment, flows: Fl
     flows.conclude(run, bots=SOME_BOTS[:2])
     assert sorted(airflow.vendors.answered()) == sorted(SOME_BOTS[:2])
     assert [run.task("xenioo_backup.store", index)["try_number"] for index in range(2)] == [1, 1]
+
+
+def is_over(airflow: Deployment, run: Run) -> bool:
+    """Tell whether a run is over; and start what has ended meanwhile, as systemd or Kubernetes would."""
+    airflow.start_missing()
+    return run.state in OVER
 
 
 def refused_delivery(airflow: Deployment, worker: str) -> bool:
