@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -190,7 +191,8 @@ def _send(notifiers: Sequence[BaseNotifier], context: Any) -> None:
     failed = []
     for notifier in notifiers:
         try:
-            notifier(context)
+            # Rendering a notifier's templates replaces them, and the same one is to send the next alert.
+            copy.copy(notifier)(context)
         except Exception:  # noqa: BLE001 - whatever its kind, the others are to be told; Airflow has logged it
             failed.append(type(notifier).__name__)
     if failed:

@@ -27,10 +27,10 @@ class Inbox(BaseNotifier):
 
     template_fields = ("text",)
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: Any) -> None:
         super().__init__()
         self.text = text
-        self.sent: list[str] = []
+        self.sent: list[Any] = []
 
     def notify(self, context: Any) -> None:
         self.sent.append(self.text)
@@ -127,6 +127,16 @@ def test_every_notifier_is_told_though_one_fails():
         BackupNotifier(Broken(), inbox)(failed())
 
     assert inbox.sent == ["nightly: verify failed / verify"]
+
+
+def test_a_notifier_says_every_time_what_happened_this_time():
+    inbox = Inbox({"blocks": ["{{ backup_alert.subject }}"]})
+    tell = BackupNotifier(inbox)
+
+    for account in ("acme", "globex"):
+        tell(failed(Subject(VaultUrl.parse(VAULT), "xray", account)))
+
+    assert inbox.sent == [{"blocks": ["xray/acme: verify failed"]}, {"blocks": ["xray/globex: verify failed"]}]
 
 
 async def test_what_a_deadlines_notifier_asks_airflow_for_goes_through_the_loop_of_the_triggerer(tmp_path: Path):
