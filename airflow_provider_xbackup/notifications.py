@@ -30,7 +30,9 @@ _ALERT = "backup_alert"
 
 @dataclass(frozen=True, slots=True)
 class BackupAlert:
-    """What somebody has to know: what happened, to whom, and where to look. There is no secret in it.
+    """What somebody has to know: what happened, to whom, and where to look.
+
+    What Airflow masks in the log of the process that makes it is masked in it, too.
 
     :param subject: one line
     :param lines: the text
@@ -65,7 +67,7 @@ class BackupAlert:
         return cls(
             f"{about}: {ti.task_id} failed",
             (
-                str(context.get("exception") or "The task ended without an error of its own."),
+                _masked(str(context.get("exception") or "The task ended without an error of its own.")),
                 f"Task {ti.task_id} of DAG {ti.dag_id}, run {ti.run_id}, try {ti.try_number}.",
             ),
             {**({"Backup": page} if page else {}), "Log": ti.log_url},
@@ -80,8 +82,16 @@ class BackupAlert:
         """
         if not findings:
             return cls("All backups are as promised", (occasion, "All backups are as promised all the same."), {})
-        subject = findings[0].text if len(findings) == 1 else f"{len(findings)} things are wrong with backups"
-        return cls(subject, (occasion, *(finding.text for finding in findings)), {"Backups": address_of(PAGE)})
+        texts = [_masked(finding.text) for finding in findings]
+        subject = texts[0] if len(texts) == 1 else f"{len(texts)} things are wrong with backups"
+        return cls(subject, (occasion, *texts), {"Backups": address_of(PAGE)})
+
+
+def _masked(text: str) -> str:
+    # Imported here, as DAG files import this module.
+    from airflow.providers.common.compat.sdk import redact
+
+    return str(redact(text))
 
 
 class BackupNotifier(BaseNotifier):

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import pytest
 from airflow.sdk import BaseNotifier
+from airflow.sdk.log import mask_secret
 from asgiref.sync import async_to_sync
 
 from airflow_provider_xbackup.exceptions import XBackupFailError
@@ -102,6 +103,26 @@ def test_what_others_have_written_is_no_markup():
 
     assert "<img" not in alert.html
     assert '"onload' not in alert.html
+
+
+@pytest.fixture
+def secret() -> str:
+    """A secret that Airflow knows of, as it knows of the passwords of connections that a task has read."""
+    mask_secret("hunter2-of-the-bucket")
+    return "hunter2-of-the-bucket"
+
+
+def test_an_error_does_not_tell_what_airflow_masks(secret: str):
+    alert = BackupAlert.of_task(failed(error=ValueError(f"The answer was: {secret} is no key.")))
+
+    assert alert.lines[0] == "The answer was: *** is no key."
+
+
+def test_a_finding_does_not_tell_what_airflow_masks(secret: str):
+    alert = BackupAlert.of_findings([Finding("unreadable", "", f"It answered {secret}.")], "Missed.")
+
+    assert secret not in alert.subject + alert.text + alert.html
+    assert "It answered ***." in alert.text
 
 
 @pytest.mark.parametrize(
