@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseNotifier
 
 from airflow_provider_xbackup import configuration
-from airflow_provider_xbackup.errors import InvalidArgumentError
-from airflow_provider_xbackup.exceptions import XBackupError, airflow_errors
+from airflow_provider_xbackup.errors import BackupError, InvalidArgumentError
+from airflow_provider_xbackup.exceptions import airflow_errors
 from airflow_provider_xbackup.links import PAGE, BackupLink, Subject, address_of
 
 if TYPE_CHECKING:
@@ -161,16 +161,9 @@ async def tell_of_late_backups(
 
 
 def _look(vault: str | None, rpo_hours: float | None, expect: Sequence[str]) -> list[Finding]:
-    from airflow_provider_xbackup.vault.catalog import Finding
-
-    findings: list[Finding] = []
     with airflow_errors("The deadline's callback"):
-        for url, promise in _promised(vault, rpo_hours, expect):
-            try:
-                findings += _judge(url, promise)
-            except XBackupError as error:
-                findings.append(Finding("unreadable", "", str(error)))
-    return findings
+        promised = _promised(vault, rpo_hours, expect)
+    return [finding for url, promise in promised for finding in _judge(url, promise)]
 
 
 def _promised(
@@ -189,12 +182,21 @@ def _promised(
 
 
 def _judge(url: VaultUrl, promise: Promise) -> list[Finding]:
+    """Return what a vault lacks; that it cannot be looked at is a finding, and keeps nobody from the others."""
     from airflow_provider_xbackup.hooks.vault import VaultHook
+    from airflow_provider_xbackup.vault.catalog import Finding
     from airflow_provider_xbackup.vault.status import judge, survey
 
-    with airflow_errors(f"The vault {url}"):
+    try:
         backups = VaultHook(url).vault.backups()
         return [*judge(survey(backups, promise.accounts), promise, datetime.now(UTC)), *backups.findings]
+    except BackupError as error:
+        told = f"The vault {url}: {error}"
+    except Exception as error:
+        # Others' words may hold secrets that Airflow does not know of: they stay in the log.
+        log.warning("The vault %s cannot be looked at.", url, exc_info=True)
+        told = f"The vault {url} cannot be looked at ({type(error).__name__}). The log of the triggerer says why."
+    return [Finding("unreadable", "", told)]
 
 
 def _send(notifiers: Sequence[BaseNotifier], context: Any) -> None:

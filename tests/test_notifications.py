@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -64,8 +65,14 @@ def failed(subject: Subject | None = None, error: object = None) -> dict[str, An
     return {"ti": ti, "task": task, "dag": None, **({} if error is None else {"exception": error})}
 
 
+def watch(monkeypatch: pytest.MonkeyPatch, **vaults: str) -> None:
+    """Let the page show vaults, by what it calls them."""
+    shown = [{"name": name, "url": url} for name, url in vaults.items()]
+    monkeypatch.setenv("AIRFLOW__XBACKUP__VAULTS", json.dumps(shown))
+
+
 def test_an_alert_says_what_happened_to_whom_and_where_to_look(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("AIRFLOW__XBACKUP__VAULTS", '[{"name": "main", "url": "s3://backups/vault"}]')
+    watch(monkeypatch, main="s3://backups/vault")
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow")
     error = XBackupFailError("1 of 3 backups did not pass. Run the DAG again.")
 
@@ -166,6 +173,22 @@ async def test_what_a_deadlines_notifier_asks_airflow_for_goes_through_the_loop_
     await tell_of_late_backups(tmp_path.as_uri(), expect=["xray/acme"], notifier=f"{__name__}.Asking")
 
     assert Asking.asked_on == [asyncio.get_running_loop()]
+
+
+async def test_a_vault_that_cannot_be_opened_at_all_keeps_nobody_from_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    role = {"role_arn": "arn:aws:iam::1:role/backup", "assume_role_method": "by_magic"}
+    connection = {"conn_type": "aws", "extra": json.dumps(role)}
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_ODD", json.dumps(connection))
+    watch(monkeypatch, odd="s3://aws_odd@backups", empty=tmp_path.as_uri())
+
+    said = await tell_of_late_backups()
+
+    assert "s3://aws_odd@backups cannot be looked at (NotImplementedError)" in said
+    assert "There is no backup at all" in said
+    assert "by_magic" not in said
+    assert "by_magic" in caplog.text
 
 
 def test_airflow_knows_the_notifier():
