@@ -16,7 +16,7 @@ from airflow.providers.common.compat.sdk import BaseNotifier
 from airflow_provider_xbackup import configuration
 from airflow_provider_xbackup.errors import BackupError, InvalidArgumentError
 from airflow_provider_xbackup.exceptions import airflow_errors
-from airflow_provider_xbackup.links import PAGE, BackupLink, Subject, address_of
+from airflow_provider_xbackup.links import Subject, page_of
 
 if TYPE_CHECKING:
     from airflow_provider_xbackup.vault.catalog import Finding
@@ -63,7 +63,7 @@ class BackupAlert:
         ti, task = context["ti"], context["task"]
         subject: Subject | None = getattr(task, "subject", None)
         about = ti.dag_id if subject is None else subject.label
-        page = BackupLink().get_link(task, ti_key=ti)
+        page = page_of(subject)
         return cls(
             f"{about}: {ti.task_id} failed",
             (
@@ -74,17 +74,18 @@ class BackupAlert:
         )
 
     @classmethod
-    def of_findings(cls, findings: Sequence[Finding], occasion: str) -> BackupAlert:
+    def of_findings(cls, findings: Sequence[tuple[VaultUrl, Finding]], occasion: str) -> BackupAlert:
         """Tell of what vaults lack.
 
-        :param findings: what is not as it was promised, see :func:`~.status.judge`
+        :param findings: what is not as it was promised, see :func:`~.status.judge`, and of which vault
         :param occasion: why somebody looked
         """
         if not findings:
             return cls("All backups are as promised", (occasion, "All backups are as promised all the same."), {})
-        texts = [_masked(finding.text) for finding in findings]
+        texts = [_masked(f"{url.without_connection}: {finding.text}") for url, finding in findings]
         subject = texts[0] if len(texts) == 1 else f"{len(texts)} things are wrong with backups"
-        return cls(subject, (occasion, *texts), {"Backups": address_of(PAGE)})
+        page = next(filter(None, (page_of(Subject(url)) for url, _ in findings)), "")
+        return cls(subject, (occasion, *texts), {"Backups": page} if page else {})
 
 
 def _masked(text: str) -> str:
@@ -160,10 +161,10 @@ async def tell_of_late_backups(
     return alert.text
 
 
-def _look(vault: str | None, rpo_hours: float | None, expect: Sequence[str]) -> list[Finding]:
+def _look(vault: str | None, rpo_hours: float | None, expect: Sequence[str]) -> list[tuple[VaultUrl, Finding]]:
     with airflow_errors("The deadline's callback"):
         promised = _promised(vault, rpo_hours, expect)
-    return [finding for url, promise in promised for finding in _judge(url, promise)]
+    return [(url, finding) for url, promise in promised for finding in _judge(url, promise)]
 
 
 def _promised(
@@ -191,11 +192,11 @@ def _judge(url: VaultUrl, promise: Promise) -> list[Finding]:
         backups = VaultHook(url).vault.backups()
         return [*judge(survey(backups, promise.accounts), promise, datetime.now(UTC)), *backups.findings]
     except BackupError as error:
-        told = f"The vault {url}: {error}"
+        told = str(error)
     except Exception as error:
         # Others' words may hold secrets that Airflow does not know of: they stay in the log.
         log.warning("The vault %s cannot be looked at.", url, exc_info=True)
-        told = f"The vault {url} cannot be looked at ({type(error).__name__}). The log of the triggerer says why."
+        told = f"The vault cannot be looked at ({type(error).__name__}). The log of the triggerer says why."
     return [Finding("unreadable", "", told)]
 
 

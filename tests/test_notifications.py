@@ -65,6 +65,10 @@ def failed(subject: Subject | None = None, error: object = None) -> dict[str, An
     return {"ti": ti, "task": task, "dag": None, **({} if error is None else {"exception": error})}
 
 
+def found(*texts: str, vault: str = VAULT) -> list[tuple[VaultUrl, Finding]]:
+    return [(VaultUrl.parse(vault), Finding("late", "", text)) for text in texts]
+
+
 def watch(monkeypatch: pytest.MonkeyPatch, **vaults: str) -> None:
     """Let the page show vaults, by what it calls them."""
     shown = [{"name": name, "url": url} for name, url in vaults.items()]
@@ -126,7 +130,7 @@ def test_an_error_does_not_tell_what_airflow_masks(secret: str):
 
 
 def test_a_finding_does_not_tell_what_airflow_masks(secret: str):
-    alert = BackupAlert.of_findings([Finding("unreadable", "", f"It answered {secret}.")], "Missed.")
+    alert = BackupAlert.of_findings(found(f"It answered {secret}."), "Missed.")
 
     assert secret not in alert.subject + alert.text + alert.html
     assert "It answered ***." in alert.text
@@ -136,16 +140,41 @@ def test_a_finding_does_not_tell_what_airflow_masks(secret: str):
     ("findings", "subject"),
     [
         pytest.param([], "All backups are as promised", id="none"),
-        pytest.param(["acme is late."], "acme is late.", id="one"),
+        pytest.param(["acme is late."], "s3://backups/vault: acme is late.", id="one"),
         pytest.param(["acme is late.", "globex is damaged."], "2 things are wrong with backups", id="two"),
     ],
 )
 def test_an_alert_about_vaults_names_all_that_is_wrong(findings: list[str], subject: str):
-    alert = BackupAlert.of_findings([Finding("late", "", text) for text in findings], "The deadline was missed.")
+    alert = BackupAlert.of_findings(found(*findings), "The deadline was missed.")
 
     assert alert.subject == subject
     assert all(text in alert.text for text in findings)
     assert alert.text.startswith("The deadline was missed.")
+
+
+def test_an_alert_says_which_vault_is_meant_and_not_how_it_is_opened():
+    copies = found("acme is late.", vault="gs://copies")
+
+    alert = BackupAlert.of_findings([*found("acme is late."), *copies], "Missed.")
+
+    assert alert.lines[1:] == ("s3://backups/vault: acme is late.", "gs://copies: acme is late.")
+
+
+@pytest.mark.parametrize(
+    ("shown", "links"),
+    [
+        pytest.param("s3://other@backups/vault", {"Backups": "https://airflow/xbackup/#/"}, id="shown"),
+        pytest.param("s3://elsewhere", {}, id="another is shown"),
+        pytest.param("no vault", {}, id="the option cannot be read"),
+    ],
+)
+def test_an_alert_leads_to_the_page_where_that_shows_the_vault(
+    monkeypatch: pytest.MonkeyPatch, shown: str, links: dict[str, str]
+):
+    watch(monkeypatch, main=shown)
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow")
+
+    assert BackupAlert.of_findings(found("acme is late."), "Missed.").links == links
 
 
 def test_every_notifier_is_told_though_one_fails():
@@ -185,7 +214,7 @@ async def test_a_vault_that_cannot_be_opened_at_all_keeps_nobody_from_the_others
 
     said = await tell_of_late_backups()
 
-    assert "s3://aws_odd@backups cannot be looked at (NotImplementedError)" in said
+    assert "s3://backups: The vault cannot be looked at (NotImplementedError)" in said
     assert "There is no backup at all" in said
     assert "by_magic" not in said
     assert "by_magic" in caplog.text
