@@ -17,6 +17,7 @@ from airflow_provider_xbackup import configuration
 from airflow_provider_xbackup.errors import BackupError, InvalidArgumentError
 from airflow_provider_xbackup.exceptions import airflow_errors
 from airflow_provider_xbackup.links import Subject, page_of
+from airflow_provider_xbackup.tasks.arguments import is_literal
 
 if TYPE_CHECKING:
     from airflow_provider_xbackup.vault.catalog import Finding
@@ -62,13 +63,14 @@ class BackupAlert:
         """
         ti, task = context["ti"], context["task"]
         subject: Subject | None = getattr(task, "subject", None)
-        about = ti.dag_id if subject is None else subject.label
+        about = (_account_of(task) or ti.dag_id) if subject is None else subject.label
+        mapped = "" if ti.map_index in (None, -1) else f" [{ti.rendered_map_index or ti.map_index}]"
         page = page_of(subject)
         return cls(
-            f"{about}: {ti.task_id} failed",
+            f"{about}: {ti.task_id}{mapped} failed",
             (
                 _masked(str(context.get("exception") or "The task ended without an error of its own.")),
-                f"Task {ti.task_id} of DAG {ti.dag_id}, run {ti.run_id}, try {ti.try_number}.",
+                f"Task {ti.task_id}{mapped} of DAG {ti.dag_id}, run {ti.run_id}, try {ti.try_number}.",
             ),
             {**({"Backup": page} if page else {}), "Log": ti.log_url},
         )
@@ -86,6 +88,12 @@ class BackupAlert:
         subject = texts[0] if len(texts) == 1 else f"{len(texts)} things are wrong with backups"
         page = next(filter(None, (page_of(Subject(url)) for url, _ in findings)), "")
         return cls(subject, (occasion, *texts), {"Backups": page} if page else {})
+
+
+def _account_of(task: Any) -> str | None:
+    """Return whose backup a task was to be about that knows of no vault yet, where its DAG says that."""
+    account = getattr(task, "account", None)
+    return account if isinstance(account, str) and is_literal(account) else None
 
 
 def _masked(text: str) -> str:

@@ -55,12 +55,19 @@ class Asking(BaseNotifier):
         async_to_sync(ask)()
 
 
-def failed(subject: Subject | None = None, error: object = None) -> dict[str, Any]:
+def failed(
+    subject: Subject | None = None, error: object = None, *, account: object = None, **ti_has: Any
+) -> dict[str, Any]:
     """What Airflow hands to the callback of a task that failed."""
-    task = VerifyBackupOperator(task_id="verify", vault=VAULT)
+    task = VerifyBackupOperator(task_id="verify", vault=VAULT, account=account)
     task.subject = subject
     ti = SimpleNamespace(
-        dag_id="nightly", task_id="verify", run_id="run 1", try_number=2, log_url="https://airflow/log"
+        dag_id="nightly",
+        task_id="verify",
+        run_id="run 1",
+        try_number=2,
+        log_url="https://airflow/log",
+        **({"map_index": -1, "rendered_map_index": None} | ti_has),
     )
     return {"ti": ti, "task": task, "dag": None, **({} if error is None else {"exception": error})}
 
@@ -103,6 +110,27 @@ def test_an_alert_without_an_account_names_what_is_known(subject: Subject | None
 
     assert (alert.subject, alert.lines[0]) == (said, "Airflow ended it.")
     assert list(alert.links) == ["Log"]
+
+
+@pytest.mark.parametrize(
+    ("known", "subject", "task"),
+    [
+        pytest.param({"account": "acme"}, "acme: verify failed", "Task verify", id="the DAG names the account"),
+        pytest.param({"account": "{{ params.who }}"}, "nightly: verify failed", "Task verify", id="a template"),
+        pytest.param({"map_index": 3}, "nightly: verify [3] failed", "Task verify [3]", id="mapped"),
+        pytest.param(
+            {"map_index": 3, "rendered_map_index": "welcome"},
+            "nightly: verify [welcome] failed",
+            "Task verify [welcome]",
+            id="mapped, with a name",
+        ),
+    ],
+)
+def test_an_alert_of_a_task_that_never_ran_says_which_it_was(known: dict[str, Any], subject: str, task: str):
+    alert = BackupAlert.of_task(failed(**known))
+
+    assert alert.subject == subject
+    assert alert.lines[1].startswith(f"{task} of DAG nightly")
 
 
 def test_a_task_that_ended_without_an_error_is_told_of_as_well():
