@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PAGE = "xbackup/#/"
-"""The path of the page's overview below Airflow's address."""
+#: The path of the page's overview below Airflow's address.
+_PAGE = "xbackup/#/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +67,18 @@ class Subject:
             if shown.url.without_connection == self.vault.without_connection:
                 known = self.service and self.account
                 parts = (shown.name, self.service, self.account, self.backup_id) if known else ()
-                return PAGE + "/".join(quote(part, safe="") for part in parts if part)
+                return _PAGE + "/".join(quote(part, safe="") for part in parts if part)
         return None
 
 
-def address_of(path: str) -> str:
-    """Return the full address of a path below Airflow's own."""
-    return f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/{path}"
+def page_of(subject: Subject | None) -> str:
+    """Return the full address of a subject's page; nothing where ``[xbackup] vaults`` does not name its vault."""
+    try:
+        page = None if subject is None else subject.page
+    except InvalidArgumentError as error:
+        log.warning("There is no link to the page of the backup: %s", error)
+        return ""
+    return "" if page is None else f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/{page}"
 
 
 class BackupLink(BaseOperatorLink):
@@ -84,13 +89,7 @@ class BackupLink(BaseOperatorLink):
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 - as Airflow calls it
         """Return the address of the page; nothing where ``[xbackup] vaults`` does not name the vault."""
-        subject: Subject | None = getattr(operator, "subject", None)
-        try:
-            page = None if subject is None else subject.page
-        except InvalidArgumentError as error:
-            log.warning("There is no link to the page of the backup: %s", error)
-            return ""
-        return "" if page is None else address_of(page)
+        return page_of(getattr(operator, "subject", None))
 
 
 class ManifestLink(BaseOperatorLink):

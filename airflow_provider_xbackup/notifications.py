@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseNotifier
 
 from airflow_provider_xbackup import configuration
-from airflow_provider_xbackup.errors import InvalidArgumentError
-from airflow_provider_xbackup.exceptions import XBackupError, airflow_errors
-from airflow_provider_xbackup.links import PAGE, BackupLink, Subject, address_of
+from airflow_provider_xbackup.errors import BackupError, InvalidArgumentError
+from airflow_provider_xbackup.exceptions import airflow_errors
+from airflow_provider_xbackup.links import Subject, page_of
+from airflow_provider_xbackup.tasks.arguments import is_literal
 
 if TYPE_CHECKING:
     from airflow_provider_xbackup.vault.catalog import Finding
@@ -29,7 +31,9 @@ _ALERT = "backup_alert"
 
 @dataclass(frozen=True, slots=True)
 class BackupAlert:
-    """What somebody has to know: what happened, to whom, and where to look. There is no secret in it.
+    """What somebody has to know: what happened, to whom, and where to look.
+
+    What Airflow masks in the log of the process that makes it is masked in it, too.
 
     :param subject: one line
     :param lines: the text
@@ -59,28 +63,44 @@ class BackupAlert:
         """
         ti, task = context["ti"], context["task"]
         subject: Subject | None = getattr(task, "subject", None)
-        about = ti.dag_id if subject is None else subject.label
-        page = BackupLink().get_link(task, ti_key=ti)
+        about = (_account_of(task) or ti.dag_id) if subject is None else subject.label
+        mapped = "" if ti.map_index in (None, -1) else f" [{ti.rendered_map_index or ti.map_index}]"
+        page = page_of(subject)
         return cls(
-            f"{about}: {ti.task_id} failed",
+            f"{about}: {ti.task_id}{mapped} failed",
             (
-                str(context.get("exception") or "The task ended without an error of its own."),
-                f"Task {ti.task_id} of DAG {ti.dag_id}, run {ti.run_id}, try {ti.try_number}.",
+                _masked(str(context.get("exception") or "The task ended without an error of its own.")),
+                f"Task {ti.task_id}{mapped} of DAG {ti.dag_id}, run {ti.run_id}, try {ti.try_number}.",
             ),
             {**({"Backup": page} if page else {}), "Log": ti.log_url},
         )
 
     @classmethod
-    def of_findings(cls, findings: Sequence[Finding], occasion: str) -> BackupAlert:
+    def of_findings(cls, findings: Sequence[tuple[VaultUrl, Finding]], occasion: str) -> BackupAlert:
         """Tell of what vaults lack.
 
-        :param findings: what is not as it was promised, see :func:`~.status.judge`
+        :param findings: what is not as it was promised, see :func:`~.status.judge`, and of which vault
         :param occasion: why somebody looked
         """
         if not findings:
             return cls("All backups are as promised", (occasion, "All backups are as promised all the same."), {})
-        subject = findings[0].text if len(findings) == 1 else f"{len(findings)} things are wrong with backups"
-        return cls(subject, (occasion, *(finding.text for finding in findings)), {"Backups": address_of(PAGE)})
+        texts = [_masked(f"{url.without_connection}: {finding.text}") for url, finding in findings]
+        subject = texts[0] if len(texts) == 1 else f"{len(texts)} things are wrong with backups"
+        page = next(filter(None, (page_of(Subject(url)) for url, _ in findings)), "")
+        return cls(subject, (occasion, *texts), {"Backups": page} if page else {})
+
+
+def _account_of(task: Any) -> str | None:
+    """Return whose backup a task was to be about that knows of no vault yet, where its DAG says that."""
+    account = getattr(task, "account", None)
+    return account if isinstance(account, str) and is_literal(account) else None
+
+
+def _masked(text: str) -> str:
+    # Imported here, as DAG files import this module.
+    from airflow.providers.common.compat.sdk import redact
+
+    return str(redact(text))
 
 
 class BackupNotifier(BaseNotifier):
@@ -149,17 +169,10 @@ async def tell_of_late_backups(
     return alert.text
 
 
-def _look(vault: str | None, rpo_hours: float | None, expect: Sequence[str]) -> list[Finding]:
-    from airflow_provider_xbackup.vault.catalog import Finding
-
-    findings: list[Finding] = []
+def _look(vault: str | None, rpo_hours: float | None, expect: Sequence[str]) -> list[tuple[VaultUrl, Finding]]:
     with airflow_errors("The deadline's callback"):
-        for url, promise in _promised(vault, rpo_hours, expect):
-            try:
-                findings += _judge(url, promise)
-            except XBackupError as error:
-                findings.append(Finding("unreadable", "", str(error)))
-    return findings
+        promised = _promised(vault, rpo_hours, expect)
+    return [(url, finding) for url, promise in promised for finding in _judge(url, promise)]
 
 
 def _promised(
@@ -178,19 +191,29 @@ def _promised(
 
 
 def _judge(url: VaultUrl, promise: Promise) -> list[Finding]:
+    """Return what a vault lacks; that it cannot be looked at is a finding, and keeps nobody from the others."""
     from airflow_provider_xbackup.hooks.vault import VaultHook
+    from airflow_provider_xbackup.vault.catalog import Finding
     from airflow_provider_xbackup.vault.status import judge, survey
 
-    with airflow_errors(f"The vault {url}"):
+    try:
         backups = VaultHook(url).vault.backups()
         return [*judge(survey(backups, promise.accounts), promise, datetime.now(UTC)), *backups.findings]
+    except BackupError as error:
+        told = str(error)
+    except Exception as error:
+        # Others' words may hold secrets that Airflow does not know of: they stay in the log.
+        log.warning("The vault %s cannot be looked at.", url, exc_info=True)
+        told = f"The vault cannot be looked at ({type(error).__name__}). The log of the triggerer says why."
+    return [Finding("unreadable", "", told)]
 
 
 def _send(notifiers: Sequence[BaseNotifier], context: Any) -> None:
     failed = []
     for notifier in notifiers:
         try:
-            notifier(context)
+            # Rendering a notifier's templates replaces them, and the same one is to send the next alert.
+            copy.copy(notifier)(context)
         except Exception:  # noqa: BLE001 - whatever its kind, the others are to be told; Airflow has logged it
             failed.append(type(notifier).__name__)
     if failed:

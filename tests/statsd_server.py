@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from inspect import signature
 
 import pytest
+from statsd import StatsClient
 
 
 class StatsdServer:
@@ -39,6 +40,13 @@ class StatsdServer:
 
     def close(self) -> None:
         self._socket.close()
+
+
+class RefusingClient(StatsClient):
+    """A client to whom nobody listens, and who says so, for ``[metrics] statsd_custom_client_path``."""
+
+    def _send(self, data: str) -> None:
+        raise ConnectionRefusedError(111, "Connection refused")
 
 
 @contextlib.contextmanager

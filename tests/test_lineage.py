@@ -60,6 +60,21 @@ def store(vault: Vault, job: dict[str, Any]) -> XrayToObjectStorageOperator:
     )
 
 
+def take_bot(vault: Vault) -> XeniooToObjectStorageOperator:
+    return XeniooToObjectStorageOperator(task_id="store", vault=str(vault.url), xenioo_conn_id="welcome")
+
+
+def restore(vault: Vault, folder: Path) -> XeniooRestoreBotOperator:
+    return XeniooRestoreBotOperator(
+        task_id="restore",
+        vault=str(vault.url),
+        backup_id="latest",
+        account="welcome",
+        keys_file=str(folder / "keys.json"),
+        xenioo_conn_id="welcome",
+    )
+
+
 def test_a_transfer_leads_from_the_tenant_to_the_files_in_the_vault(
     sim: Simulator, vault: Vault, finished_job: Callable[..., Any]
 ):
@@ -82,9 +97,7 @@ def test_a_transfer_leads_from_the_tenant_to_the_files_in_the_vault(
 
 
 def test_a_bots_file_comes_from_its_service(sim: Simulator, vault: Vault, spool_dir: Path):
-    task = XeniooToObjectStorageOperator(task_id="store", vault=str(vault.url), xenioo_conn_id="welcome")
-
-    _, told = run(task)
+    _, told = run(take_bot(vault))
 
     assert [(each["namespace"], each["name"]) for each in told.inputs] == [(f"xenioo://{host_of(sim)}", "welcome")]
     assert [each["facets"]["xbackup"]["role"] for each in told.outputs] == ["bot"]
@@ -107,21 +120,28 @@ def test_a_fetch_leads_from_the_vault_to_the_worker(
 def test_a_restore_leads_from_the_vault_to_the_new_bot(
     sim: Simulator, vault: Vault, spool_dir: Path, tmp_path: Path, connect: Callable[..., None]
 ):
-    _, stored = run(XeniooToObjectStorageOperator(task_id="store", vault=str(vault.url), xenioo_conn_id="welcome"))
-    task = XeniooRestoreBotOperator(
-        task_id="restore",
-        vault=str(vault.url),
-        backup_id="latest",
-        account="welcome",
-        keys_file=str(tmp_path / "keys.json"),
-        xenioo_conn_id="welcome",
-    )
+    keys = {"account_api_key": "demo-account", "bot_api_key": "welcome-key", "bot_api_secret": "welcome-secret"}
+    connect("welcome", conn_type="xenioo", host=sim.xenioo_url("welcome"), extra=json.dumps(keys))
+    _, stored = run(take_bot(vault))
 
-    returned, told = run(task)
+    returned, told = run(restore(vault, tmp_path))
+
+    assert returned["bot"]
+    assert [each["name"] for each in told.inputs] == [each["name"] for each in stored.outputs]
+    assert [(each["namespace"], each["name"]) for each in told.outputs] == [
+        (f"xenioo://{host_of(sim)}", returned["bot"])
+    ]
+
+
+def test_a_restored_bot_whose_name_nobody_tells_is_no_dataset(
+    sim: Simulator, vault: Vault, spool_dir: Path, tmp_path: Path
+):
+    _, stored = run(take_bot(vault))
+
+    _, told = run(restore(vault, tmp_path))
 
     assert [each["name"] for each in told.inputs] == [each["name"] for each in stored.outputs]
-    expected = [] if returned["bot"] is None else [(f"xenioo://{host_of(sim)}", returned["bot"])]
-    assert [(each["namespace"], each["name"]) for each in told.outputs] == expected
+    assert told.outputs == []
 
 
 def test_a_task_that_came_to_nothing_tells_nothing(vault: Vault, tmp_path: Path):

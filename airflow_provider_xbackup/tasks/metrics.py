@@ -5,6 +5,7 @@ They go where Airflow sends its own: to StatsD, Datadog or OpenTelemetry, or now
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from airflow_provider_xbackup.transfer.tally import Tally
+
+log = logging.getLogger(__name__)
 
 _PREFIX = "xbackup"
 #: What every backend takes in a name or a tag.
@@ -50,11 +53,8 @@ def count(metric: Metric, number: int = 1, /, *, service: str, account: str, **t
     :param account: the account's name
     :param tags: what else it is about, of few values
     """
-    from airflow.providers.common.compat.sdk import Stats
-
     if number:
-        name, kept = _named(metric, service=service, account=account, **tags)
-        Stats.incr(name, number, tags=kept)
+        _send("incr", metric, number, service=service, account=account, **tags)
 
 
 def tell(metric: Metric, value: float, *, service: str, account: str) -> None:
@@ -65,10 +65,7 @@ def tell(metric: Metric, value: float, *, service: str, account: str) -> None:
     :param service: ``xray`` or ``xenioo``
     :param account: the account's name
     """
-    from airflow.providers.common.compat.sdk import Stats
-
-    name, kept = _named(metric, service=service, account=account)
-    Stats.gauge(name, value, tags=kept)
+    _send("gauge", metric, value, service=service, account=account)
 
 
 def time_taken(metric: Metric, duration: timedelta, *, service: str, account: str) -> None:
@@ -79,10 +76,7 @@ def time_taken(metric: Metric, duration: timedelta, *, service: str, account: st
     :param service: ``xray`` or ``xenioo``
     :param account: the account's name
     """
-    from airflow.providers.common.compat.sdk import Stats
-
-    name, kept = _named(metric, service=service, account=account)
-    Stats.timing(name, duration, tags=kept)
+    _send("timing", metric, duration, service=service, account=account)
 
 
 @contextmanager
@@ -107,6 +101,17 @@ def of_transfer(service: str, account: str, tally: Tally, repeats: Callable[[], 
         count(Metric.RETRIES, tally.repeated + repeats(), **about)
         for reason, number in tally.refused.items():
             count(Metric.REFUSED_FILES, number, reason=reason, **about)
+
+
+def _send(way: str, metric: Metric, value: float | timedelta, **tags: str) -> None:
+    """Hand a number to Airflow. Where that fails it is lost, and the backup it is about goes on."""
+    try:
+        from airflow.providers.common.compat.sdk import Stats
+
+        name, kept = _named(metric, **tags)
+        getattr(Stats, way)(name, value, tags=kept)
+    except Exception as error:  # noqa: BLE001 - backends raise what they like, and no backup depends on them
+        log.warning("The metric %s.%s was not sent (%s: %s).", _PREFIX, metric, type(error).__name__, error)
 
 
 def _named(metric: Metric, **tags: str) -> tuple[str, dict[str, str]]:

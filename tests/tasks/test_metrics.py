@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, TaskDeferred
 from stand_in import STORAGE, make_context
-from statsd_server import StatsdServer, sending_metrics
+from statsd_server import RefusingClient, StatsdServer, sending_metrics
 
 from airflow_provider_xbackup.exceptions import XBackupError, XBackupFailError
 from airflow_provider_xbackup.operators.vault import ApplyRetentionOperator, VerifyBackupOperator
 from airflow_provider_xbackup.operators.xray import XrayCreateBackupOperator
+from airflow_provider_xbackup.sensors.vault import BackupFreshnessSensor
 from airflow_provider_xbackup.sensors.xray import XrayBackupSensor
 from airflow_provider_xbackup.simulator import Simulator
 from airflow_provider_xbackup.tasks import metrics
@@ -208,6 +209,77 @@ def test_a_dry_run_of_retention_tells_of_nothing(vault: Vault, statsd: StatsdSer
 def retain(vault: Vault, **arguments: Any) -> None:
     task = ApplyRetentionOperator(task_id="retain", vault=str(vault.url), keep_last=1, **arguments)
     task.execute(make_context())
+
+
+# -- a backend that fails ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def refusing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every metric that is sent is refused."""
+    path = f"{RefusingClient.__module__}.{RefusingClient.__qualname__}"
+    with sending_metrics(monkeypatch, statsd_custom_client_path=path):
+        yield
+
+
+def test_a_metric_that_is_refused_fails_no_transfer(
+    vault: Vault, finished_job: Job, refusing: None, caplog: pytest.LogCaptureFixture
+):
+    stored = store(vault, finished_job())
+
+    assert vault.find("xray", "acme", stored["backup_id"]) is not None
+    assert "The metric xbackup.stored_bytes was not sent (ConnectionRefusedError" in caplog.text
+
+
+def test_a_metric_that_is_refused_takes_no_errors_place(
+    sim: Simulator, vault: Vault, finished_job: Job, refusing: None
+):
+    job = finished_job()
+    sim.settings.xray.download.redirect = False
+    sim.add_fault(action="headers", path=FILE, set={"last-modified": "Mon, 05 Jan 2099 00:00:00 GMT"}, times=None)
+
+    with pytest.raises(XBackupError, match="2099"):
+        store(vault, job)
+
+
+def test_a_metric_that_is_refused_ends_no_verification(vault: Vault, refusing: None):
+    take(vault, 1, "acme")
+    take(vault, 1, "globex")
+
+    checked = VerifyBackupOperator(task_id="verify", vault=str(vault.url)).execute(make_context())
+
+    assert checked["backups"] == 2
+
+
+def test_a_metric_that_is_refused_stops_no_look_at_ages(vault: Vault, refusing: None):
+    take(vault, 1)
+    sensor = BackupFreshnessSensor(task_id="fresh", vault=str(vault.url), rpo=timedelta(days=2))
+
+    assert sensor.poke(make_context()).is_done
+
+
+def test_a_metric_that_is_refused_keeps_no_task_from_waiting(sim: Simulator, refusing: None):
+    create = XrayCreateBackupOperator(task_id="create", xray_conn_id="acme")
+    create.execute(make_context())
+    sim.finish_jobs()
+
+    with pytest.raises(TaskDeferred):
+        create.execute(make_context())
+
+
+def test_a_metric_that_is_refused_lets_a_job_be_waited_for(finished_job: Job, refusing: None):
+    job = {**finished_job(), "finished_at": None}
+    sensor = XrayBackupSensor(task_id="wait", job=job, xray_conn_id="acme", deferrable=False)
+
+    assert sensor.poke(make_context()).is_done
+
+
+def test_options_of_metrics_that_cannot_be_read_fail_no_task(
+    vault: Vault, finished_job: Job, statsd: StatsdServer, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED", "perhaps")
+
+    assert store(vault, finished_job())["account"] == "acme"
 
 
 # -- names and tags ----------------------------------------------------------------------------------------
