@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +118,7 @@ class BackupFreshnessSensor(BaseSensorOperator):
             accounts = survey(coverage.watch(backups), promise.accounts)
         uncovered = () if self.bots_of is None else coverage.uncovered(bots_of(self.bots_of))
         self._late = (*judge(accounts, promise, now), *uncovered, *backups.findings)
+        self.subject = _concerned(self.subject, self._late)
         for finding in self._late:
             self.log.warning("%s: %s", finding.code, finding.text)
         for account in accounts:
@@ -156,3 +158,11 @@ def _tell_ages(account: AccountStatus[Backup], now: datetime) -> None:
         if backup is not None:
             age, name = now - backup.instant, account.name
             metrics.tell(metric, age.total_seconds(), service=name.service, account=name.account)
+
+
+def _concerned(watched: Subject, findings: Sequence[Finding]) -> Subject:
+    """Return the one account that findings are about; all that was watched where they are about several."""
+    accounts = {tuple(finding.path.split("/")[:2]) for finding in findings}
+    if len(accounts) == 1 and len(parts := accounts.pop()) == 2:
+        return replace(watched, service=parts[0], account=parts[1])
+    return watched

@@ -54,10 +54,10 @@ def test_a_missing_backup_is_a_mail_that_says_whose_and_where_to_look(
 
     (mail,) = mails.mails
     assert (mail["To"], mail["From"]) == ("on-call@example.com", "airflow@example.com")
-    assert mail["Subject"] == f"The vault {vault.url}: fresh failed"
+    assert mail["Subject"] == "xray/acme: fresh failed"
     if airflow_version >= (3, 3):  # before, dag.test() tells callbacks no error; the runner of tasks always did
         assert "xray/acme" in text_of(mail)
-    assert 'href="https://airflow.example.com/xbackup/#/"' in text_of(mail)
+    assert 'href="https://airflow.example.com/xbackup/#/main/xray/acme"' in text_of(mail)
     assert "Task fresh of DAG xbackup_watch" in text_of(mail)
 
 

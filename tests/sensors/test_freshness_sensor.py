@@ -67,6 +67,25 @@ def test_a_timeout_names_what_did_not_come(vault: Vault, arguments: dict[str, An
 
 
 @pytest.mark.parametrize(
+    ("late", "label"),
+    [
+        pytest.param(["acme"], "xray/acme", id="one account"),
+        pytest.param(["acme", "globex"], None, id="several"),
+    ],
+)
+def test_what_it_is_about_is_the_one_account_that_is_late(vault: Vault, late: list[str], label: str | None):
+    take(vault, timedelta(hours=1), "fine")
+    for account in late:
+        take(vault, 3 * DAY, account)
+    task = sensor(vault)
+
+    with pytest.raises(AirflowSensorTimeout):
+        task.execute(make_context())
+
+    assert task.subject.label == (label or f"The vault {vault.url}")
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         pytest.param({"rpo": 26}, id="a number is no rpo"),
