@@ -122,10 +122,12 @@ def _named(metric: Metric, **tags: str) -> tuple[str, dict[str, str]]:
 
 
 def _without_tags() -> bool:
-    """Tell whether metrics go to a StatsD that knows no tags, where all accounts would be one."""
+    """Tell whether metrics go to a StatsD that gets no tags, where all accounts would be one."""
     from airflow.providers.common.compat.sdk import conf
 
-    def on(option: str) -> bool:
-        return bool(conf.getboolean("metrics", option, fallback=False))
+    def on(option: str, *, unless_set: bool = False) -> bool:
+        return bool(conf.getboolean("metrics", option, fallback=unless_set))
 
-    return on("statsd_on") and not on("statsd_influxdb_enabled") and not on("statsd_datadog_enabled")
+    if on("statsd_datadog_enabled"):  # which Airflow takes before all others
+        return not on("statsd_datadog_metrics_tags", unless_set=True)
+    return on("statsd_on") and not on("statsd_influxdb_enabled")

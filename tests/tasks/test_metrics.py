@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, TaskDeferred
 from stand_in import STORAGE, make_context
 from statsd_server import RefusingClient, StatsdServer, sending_metrics
@@ -292,6 +293,23 @@ def test_where_there_are_tags_they_tell_the_account(monkeypatch: pytest.MonkeyPa
         assert server.received == {"refused_files,service=xray,account=acme,reason=stale": ["1|c"]}
 
 
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        pytest.param({}, "polls", id="tags, as Datadog has them"),
+        pytest.param({"statsd_datadog_metrics_tags": "False"}, "polls.xray.acme", id="tags that are switched off"),
+    ],
+)
+def test_with_datadog_the_name_tells_the_account_where_no_tag_does(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, str], name: str
+):
+    # Airflow's client for StatsD stands in for that of Datadog, and drops the tags.
+    with sending_metrics(monkeypatch, statsd_datadog_enabled="True", **options) as server:
+        metrics.count(Metric.POLLS, service="xray", account="acme")
+
+        assert server.received == {name: ["1|c"]}
+
+
 @pytest.mark.parametrize("account", ["Büro 1", "a.b:c|d", "x,y=z"])
 def test_an_account_is_one_part_of_a_name_whatever_it_is_called(statsd: StatsdServer, account: str):
     metrics.tell(Metric.AGE_OF_WHOLE, 1.5, service="xenioo", account=account)
@@ -318,3 +336,23 @@ def test_every_metric_and_every_reason_is_documented():
 
     assert rows == {metric.value for metric in Metric}
     assert [reason for reason in (*REASONS, *REFUSALS) if f"`{reason}`" not in told] == []
+
+
+def test_the_documented_mapping_for_prometheus_gives_every_metric_the_documented_labels():
+    told = DOCUMENTED.read_text()
+    (block,) = re.findall(r"^```yaml\n(mappings:.*?)^```$", told, re.MULTILINE | re.DOTALL)
+    # Of a statsd_exporter's mappings the first that matches counts, and each * is one part of a name.
+    mappings = [
+        (re.compile(re.escape(each["match"]).replace(r"\*", r"([^.]*)")), each["labels"])
+        for each in yaml.safe_load(block)["mappings"]
+    ]
+
+    def labels_of(name: str) -> dict[str, str]:
+        match, labels = next((match, labels) for rule, labels in mappings if (match := rule.fullmatch(name)))
+        return {label: match[int(value.removeprefix("$"))] for label, value in labels.items()}
+
+    rows = re.findall(r"^\| `xbackup\.(\w+)` \|[^|]*\|[^|]*\| (?:`(\w+)`)?", told, re.MULTILINE)
+    assert len(rows) == len(Metric)
+    for metric, tag in rows:
+        tags = {"service": "xray", "account": "acme", **({tag: "value"} if tag else {})}
+        assert labels_of(".".join(("airflow.xbackup", metric, *tags.values()))) == tags
