@@ -65,7 +65,7 @@ class BackupAlert:
         subject: Subject | None = getattr(task, "subject", None)
         about = (_account_of(task) or ti.dag_id) if subject is None else subject.label
         mapped = "" if ti.map_index in (None, -1) else f" [{ti.rendered_map_index or ti.map_index}]"
-        page = page_of(subject)
+        page = _page(subject)
         return cls(
             f"{about}: {ti.task_id}{mapped} failed",
             (
@@ -86,7 +86,7 @@ class BackupAlert:
             return cls("All backups are as promised", (occasion, "All backups are as promised all the same."), {})
         texts = [_masked(f"{url.without_connection}: {finding.text}") for url, finding in findings]
         subject = texts[0] if len(texts) == 1 else f"{len(texts)} things are wrong with backups"
-        page = next(filter(None, (page_of(Subject(url)) for url, _ in findings)), "")
+        page = next(filter(None, (_page(Subject(url)) for url, _ in findings)), "")
         return cls(subject, (occasion, *texts), {"Backups": page} if page else {})
 
 
@@ -94,6 +94,12 @@ def _account_of(task: Any) -> str | None:
     """Return whose backup a task was to be about that knows of no vault yet, where its DAG says that."""
     account = getattr(task, "account", None)
     return account if isinstance(account, str) and is_literal(account) else None
+
+
+def _page(subject: Subject | None) -> str:
+    """Return where a mail may lead to; nothing where ``[api] base_url`` does not tell Airflow's address."""
+    page = page_of(subject)
+    return page if page.startswith("http") else ""
 
 
 def _masked(text: str) -> str:

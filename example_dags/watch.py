@@ -9,7 +9,8 @@ this DAG itself not come to an end, Airflow's deadline asks the vaults instead, 
 1. Set the Airflow Variable `xbackup_vault`, for example `s3://my_aws_conn@my-bucket/backups`.
 2. Name the accounts below, and how old their backups may be.
 3. Name the vault and the same promises in `[xbackup] vaults` of Airflow's configuration, for the triggerer as
-   well: the deadline reads them there, and the page in Airflow's UI shows them.
+   well: the deadline reads them there, and the page in Airflow's UI shows them. Mails have links to it where
+   `[api] base_url` tells Airflow's address.
 4. Create the connection `smtp_default` for mails, and say below to whom they go. Any other notifier does as well.
 
 **Good to know**

@@ -98,6 +98,16 @@ def test_an_alert_says_what_happened_to_whom_and_where_to_look(monkeypatch: pyte
     ]
 
 
+def test_an_alert_has_no_link_to_a_page_whose_address_nobody_tells(monkeypatch: pytest.MonkeyPatch):
+    watch(monkeypatch, main="s3://backups/vault")
+    monkeypatch.delenv("AIRFLOW__API__BASE_URL", raising=False)
+
+    of_task = BackupAlert.of_task(failed(Subject(VaultUrl.parse(VAULT), "xray", "acme"), "It failed."))
+    of_vaults = BackupAlert.of_findings(found("xray/acme is late."), "A deadline was missed.")
+
+    assert (list(of_task.links), list(of_vaults.links)) == (["Log"], [])
+
+
 @pytest.mark.parametrize(
     ("subject", "said"),
     [
