@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import BaseHook
 
-from airflow_provider_xbackup.errors import InvalidArgumentError
+from airflow_provider_xbackup.errors import BackupError, InvalidArgumentError
 from airflow_provider_xbackup.vault.errors import VaultAccessError
 
 if TYPE_CHECKING:
@@ -80,7 +80,16 @@ class VaultHook(BaseHook):
                 f"The vault {url} needs a connection of type {' or '.join(kinds[:2])}, but {url.conn_id!r} "
                 f"is of type {conn_type or 'nothing'!r}."
             )
-        return read(url, connection)
+        try:
+            return read(url, connection)
+        except BackupError:
+            raise
+        # What Airflow's own hooks and the vendors' libraries make of extras that they cannot mean is anything.
+        except Exception as exc:  # noqa: BLE001
+            kind = type(exc).__name__
+        raise VaultAccessError(
+            f"The connection {url.conn_id!r} of the vault {url} cannot be used ({kind}): look at its extra."
+        )
 
 
 def _connection(url: VaultUrl) -> Connection:

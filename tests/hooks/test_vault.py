@@ -54,6 +54,38 @@ def test_a_folder_needs_no_connection(tmp_path) -> None:
     assert list(vault.backups()) == []
 
 
+@pytest.mark.parametrize(
+    ("vault", "fields", "kind"),
+    [
+        pytest.param(
+            "s3://store@b1b/p",
+            {"conn_type": "aws", "extra": {"role_arn": "arn:aws:iam::1:role/r", "assume_role_method": "hope"}},
+            "NotImplementedError",
+            id="a way to assume a role that nobody knows",
+        ),
+        pytest.param(
+            "abfs://store@b1b/p",
+            {"conn_type": "wasb", "login": "i", "password": "a secret", "extra": {"tenant_id": "no tenant!"}},
+            "ValueError",
+            id="a tenant that is none",
+        ),
+        pytest.param(
+            "s3://store@b1b/p", {"conn_type": "aws", "extra": [1]}, "AttributeError", id="an extra that is a list"
+        ),
+    ],
+)
+def test_what_a_library_makes_of_a_connection_says_which_connection_it_is(
+    monkeypatch: pytest.MonkeyPatch, vault: str, fields: dict[str, Any], kind: str
+) -> None:
+    connect(monkeypatch, "store", **fields)
+
+    with pytest.raises(VaultAccessError, match="'store' of the vault") as raised:
+        _ = VaultHook(vault).vault
+
+    assert f"({kind})" in str(raised.value)
+    assert raised.value.__context__ is None
+
+
 def test_an_aws_connection_opens_a_vault_on_s3(monkeypatch: pytest.MonkeyPatch, s3_server: str) -> None:
     import boto3
 
