@@ -64,6 +64,7 @@ class Brief(BaseModel):
     stored_size: int
     size: int
     entities: int | None = Field(description="how many there are of all types, null where it was not read")
+    empty: bool = Field(description="whether there is nothing in it, as far as it was read, however whole it is")
     doubts: list[str]
 
     @classmethod
@@ -426,6 +427,7 @@ def _brief(seen: Seen) -> Brief:
         stored_size=seen.stored_size,
         size=seen.size,
         entities=_total(seen),
+        empty=seen.empty,
         doubts=list(seen.flaws),
     )
 

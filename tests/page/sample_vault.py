@@ -132,7 +132,7 @@ def fill_with_everything(sample: SampleVault) -> None:
         size=9000,
         entities={"tests": 140},
         state="suspect",
-        reasons=["The size of the data file fell from 116000 to 9000.", "Tests fell from 2277 to 140."],
+        reasons=["size of the data file fell from 116,000 to 9,000", "tests fell from 2,277 to 140"],
         check=None,
     )
     sample.add("xenioo/blank", 0.2, size=60, entities={"steps": 0})

@@ -181,6 +181,16 @@ def test_a_backup_has_everything_that_is_known_of_it(viewer, configure, sample: 
     )
 
 
+def test_a_backup_that_holds_nothing_is_whole_and_said_to_be_empty(viewer, main_vault: SampleVault):
+    main_vault.add("xenioo/blank", 0.2, size=60, entities={"steps": 0})
+
+    (row,) = viewer.get(ACCOUNTS).json()["accounts"]
+
+    assert row["condition"] == "empty"
+    assert row["reasons"][0]["text"] == f"The newest backup {row['last']['backup_id']} holds nothing."
+    assert [row[which]["empty"] for which in ("newest", "verified", "oldest")] == [True, True, True]
+
+
 def test_retention_is_previewed_with_reasons_and_touches_nothing(viewer, configure, sample: SampleVault):
     sample.history("xray/acme", [day + 0.1 for day in range(9, -1, -1)])
     configure(

@@ -156,6 +156,37 @@ def test_an_account_shows_its_history_and_what_fell(visit: Visit):
     expect(page.locator(".wide .mark")).to_have_count(30)
 
 
+def test_what_fell_is_told_in_sentences(visit: Visit):
+    page = visit("/xbackup/#/main/xray/hooli")
+
+    fell = "Size of the data file fell from 116,000 to 9,000. Tests fell from 2,277 to 140."
+    expect(page.locator(".odd li").first).to_contain_text(fell)
+
+
+def test_an_empty_backup_is_called_so_wherever_its_age_is_told(visit: Visit):
+    page = visit("/xbackup/")
+    row = account(page, "xenioo/blank")
+
+    for heading in ("Newest whole", "Newest verified", "Can go back to"):
+        expect(row.locator(f"td[data-label='{heading}']")).to_contain_text(", empty")
+    expect(account(page, "xray/acme")).not_to_contain_text("empty")
+
+
+def test_an_account_tells_from_when_to_when_and_what_was_promised(visit: Visit):
+    page = visit("/xbackup/#/main/xray/acme")
+    facts = page.locator(".facts").first
+
+    expect(facts).to_contain_text(re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC to \d{4}-\d\d-\d\d \d\d:\d\d UTC"))
+    expect(facts).to_contain_text(re.compile(r"Newest whole8 h, every 26 h promised"))
+
+
+def test_a_vault_that_nobody_configured_is_said_so(visit: Visit):
+    page = visit("/xbackup/#/nope")
+
+    expect(page.get_by_role("alert")).to_have_text("No vault nope is configured.")
+    expect(page.get_by_role("link", name="All accounts")).to_be_visible()
+
+
 def test_a_damaged_backup_says_what_is_wrong_and_how_to_get_another(visit: Visit):
     page = visit("/xbackup/#/main/xray/umbrella")
 
