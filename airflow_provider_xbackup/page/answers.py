@@ -200,7 +200,9 @@ class BackupPage(BaseModel):
     chain: list[Link] = Field(description="what is needed to get back to it, the base first")
     problems: list[str]
     retention: Decided | None = Field(description="null where no policy is configured")
-    fetch: str = Field(description="the command that gets it")
+    fetch: str = Field(
+        description="the command that gets its files; FILE holds the private keys of encrypted ones"
+    )
 
 
 def accounts(
@@ -336,7 +338,7 @@ def backup(config: WatchedVault, vault: Vault, name: AccountName, backup_id: str
         ],
         problems=[*problems, *found.flaws],
         retention=next(decided, None),
-        fetch=how_to_fetch(config.url, found.path),
+        fetch=how_to_fetch(config.url, chain),
     )
 
 

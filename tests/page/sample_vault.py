@@ -48,6 +48,7 @@ class SampleVault:
         state: str = "ok",
         reasons: Sequence[str] = (),
         check: str | None = "passed",
+        recipients: Sequence[str] = (),
     ) -> Backup:
         """Store a backup so many days old, and the record of its check."""
         service, account = name.split("/", 1)
@@ -55,7 +56,7 @@ class SampleVault:
         digits = hashlib.sha256(f"{name}{instant}{kind}".encode()).hexdigest()[:8]
         draft = self.vault.draft(service, account, make_backup_id(instant, kind, digits))  # type: ignore[arg-type]
         role = "backup" if service == "xray" else "bot"
-        draft.add(role, [b"x" * size], media_type="application/zip")
+        draft.add(role, [b"x" * size], media_type="application/zip", recipients=recipients)
         backup = draft.commit(
             requested_at=instant,
             completed_at=instant + timedelta(minutes=7),

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyrage
 import pytest
 from sample_vault import EVIL, SampleVault, fill_with_everything
 
@@ -179,6 +180,19 @@ def test_a_backup_has_everything_that_is_known_of_it(viewer, configure, sample: 
     assert answer["fetch"] == (
         f"xbackup fetch {sample.vault.url} {partial.backup_id} DIR --chain --service xray --account acme"
     )
+
+
+def test_the_command_for_an_encrypted_backup_asks_for_the_private_keys(viewer, main_vault: SampleVault):
+    recipient = str(pyrage.x25519.Identity.generate().to_public())
+    encrypted = main_vault.add("xenioo/welcome", 0.1, recipients=[recipient])
+    plain = main_vault.add("xenioo/welcome", 0.2)
+
+    commands = [
+        viewer.get(f"{ACCOUNTS}/xenioo/welcome/backups/{backup.backup_id}").json()["fetch"]
+        for backup in (encrypted, plain)
+    ]
+
+    assert ["--identity FILE" in command for command in commands] == [True, False]
 
 
 def test_a_backup_that_holds_nothing_is_whole_and_said_to_be_empty(viewer, main_vault: SampleVault):

@@ -197,6 +197,23 @@ def test_a_damaged_backup_says_what_is_wrong_and_how_to_get_another(visit: Visit
     expect(page.get_by_role("region", name="Checks")).to_contain_text("failed")
 
 
+def test_a_bots_backup_says_how_a_bot_is_made_of_it_and_a_tenants_does_not(visit: Visit):
+    page = visit("/xbackup/#/main/xenioo/welcome")
+    link = page.locator("tbody tr").first.get_by_role("link")
+    backup_id = link.text_content()
+    link.click()
+    ways = page.locator(".card").filter(has=page.get_by_role("heading", name="Get it back"))
+
+    expect(ways).to_contain_text(
+        f'trigger the DAG xenioo_restore with {{"account":"welcome","backup_id":"{backup_id}"}}'
+    )
+    expect(ways).not_to_contain_text("private keys")
+    page.goto(page.url.partition("#")[0] + "#/main/xray/acme")
+    page.locator("tbody tr").first.get_by_role("link").click()
+    expect(ways).to_contain_text("xbackup fetch")
+    expect(ways).not_to_contain_text("xenioo_restore")
+
+
 def test_retention_is_previewed_with_reasons(visit: Visit):
     page = visit("/xbackup/#/main/xray/acme/retention")
 
