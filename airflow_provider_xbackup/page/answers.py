@@ -31,6 +31,12 @@ from airflow_provider_xbackup.vault.vault import Vault
 _LONGEST_LIST = 500
 
 
+class Refusal(BaseModel):
+    """Why there is no answer."""
+
+    detail: str | list[dict[str, Any]] = Field(description="a sentence; a list where a parameter cannot be read")
+
+
 class Configured(BaseModel):
     """A vault as it is configured; nothing was asked of it."""
 

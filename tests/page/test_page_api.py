@@ -15,6 +15,7 @@ from sample_vault import EVIL, SampleVault, fill_with_everything
 import airflow_provider_xbackup
 
 ACCOUNTS = "/xbackup/api/vaults/main/accounts"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 STATIC = Path(airflow_provider_xbackup.__file__).parent / "page" / "static"
 
 
@@ -110,8 +111,15 @@ def test_no_other_file_is_served(viewer, main_vault, name):
 def test_the_api_describes_itself(viewer, main_vault):
     described = viewer.get("/xbackup/api/openapi.json").json()
 
-    assert "/api/vaults/{vault}/accounts" in described["paths"]
+    assert described["servers"] == [{"url": "/xbackup"}]
     assert {method for path in described["paths"].values() for method in path} == {"get"}
+
+
+def test_the_documentation_names_the_paths_of_the_description(viewer, main_vault):
+    described = viewer.get("/xbackup/api/openapi.json").json()
+    (_, _, told) = (DOCS / "page.md").read_text().partition("## The JSON API")
+
+    assert re.findall(r"^\| `(/\S+)` \|", told, re.MULTILINE) == list(described["paths"])
 
 
 # -- what is answered --------------------------------------------------------------------------------------
@@ -327,6 +335,7 @@ def test_a_damaged_manifest_makes_its_account_damaged_and_the_rest_is_shown(view
         "globex": "fine",
     }
     assert "cannot be used" in answer["findings"][0]
+    assert viewer.get(f"{ACCOUNTS}/xray/acme/backups/{damaged.backup_id}").status_code == 409
 
 
 def test_a_mistake_in_the_configuration_is_told_to_whoever_opens_the_page(viewer, monkeypatch):
