@@ -127,13 +127,14 @@ def fill_with_everything(sample: SampleVault) -> None:
     sample.history("xenioo/support", [day + 0.2 for day in NIGHTLY if day != 9], check=None)
     fine = sample.history("xray/umbrella", [day + 0.4 for day in NIGHTLY])
     sample.check(fine[-1], passed=False)
-    sample.history("xray/hooli", [day + 0.3 for day in NIGHTLY if day])
+    good = sample.history("xray/hooli", [day + 0.3 for day in NIGHTLY if day])
+    fell = ("size of the data file fell from 116,000 to 9,000", "tests fell from 2,277 to 140")
     sample.add(
         *("xray/hooli", 0.3),
         size=9000,
         entities={"tests": 140},
         state="suspect",
-        reasons=["size of the data file fell from 116,000 to 9,000", "tests fell from 2,277 to 140"],
+        reasons=[f"The {what}, against backup {good[-1].backup_id}." for what in fell],
         check=None,
     )
     sample.add("xenioo/blank", 0.2, size=60, entities={"steps": 0})

@@ -15,7 +15,7 @@ export const number = (value) => value.toLocaleString("en-US");
 
 export const count = (value, noun) => `${number(value)} ${noun}${value === 1 ? "" : "s"}`;
 
-// Findings are sentences, or the beginnings of some.
+// What fell is told in sentences where a backup was stored so, in the beginnings of some elsewhere.
 export const sentences = (texts) => texts.map((text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".")).join(" ");
 
 function span(seconds) {
