@@ -29,7 +29,7 @@ def show_chain(vault: Vault, backup: Backup, *, as_json: bool) -> int:
     from airflow_provider_xbackup.vault.choose import how_to_fetch, restore_set
 
     backups = restore_set(vault, backup)
-    fetch = how_to_fetch(vault.url, backup.path)
+    fetch = how_to_fetch(vault.url, backups)
     if as_json:
         value = {
             "vault": str(vault.url),

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +38,13 @@ _TIME_LIMIT = 180
 _USER = "admin"
 _XBACKUP = (sys.executable, "-m", "airflow_provider_xbackup.cli.main")
 _AIRFLOW = (sys.executable, "-m", "airflow")
+# Servers of logs would listen on all addresses, as those of `airflow standalone` do. All logs are on this disk.
+_PARTS = (
+    ("api-server",),
+    ("dag-processor",),
+    ("scheduler", "--skip-serve-logs"),
+    ("triggerer", "--skip-serve-logs"),
+)
 
 # Airflow writes "<time> [info     ] <message> [<logger>] <key=value ...>".
 _LOG_LINE = re.compile(r"\[(?P<level>\w+) *\] (?P<message>.*?) +\[(?P<logger>[\w.]*xbackup[\w.]*)\]")
@@ -84,6 +91,9 @@ def run(args: argparse.Namespace) -> int:
     with _simulator() as url:
         _say(f"Both vendors are simulated at {url}.")
         environment = _environment(places, url)
+        page = f"http://127.0.0.1:{_free_port()}"
+        if args.ui:
+            environment |= _page_options(places, page)
         _say(f"Setting up a private Airflow (SQLite) in {places.home} ...")
         _set_up(places, environment)
         for dag_id, about in _DAGS.items():
@@ -96,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
         if args.ui:
             _say("Verifying the backups ...")
             subprocess.run([*_XBACKUP, "verify", places.vault], check=True, stdout=subprocess.DEVNULL)
-            _show_page(places, environment)
+            _show_page(places, page, environment)
     return errors.FINE
 
 
@@ -176,40 +186,39 @@ def _run_dag(dag_id: str, places: Places, environment: dict[str, str]) -> None:
         raise DemoError(f"{dag_id} failed; the whole story is in {log}.")
 
 
-def _show_page(places: Places, environment: dict[str, str]) -> None:
+def _show_page(places: Places, url: str, environment: dict[str, str]) -> None:
     """Run a whole Airflow that shows the vault on its page, until somebody ends it."""
-    url = f"http://127.0.0.1:{_free_port()}"
-    passwords, log = places.home / "passwords.json", places.home / "standalone.log"
-    passwords.write_text(json.dumps({_USER: _USER}))
-    environment = {**environment, **_page_options(places, url, passwords)}
+    log = places.home / "airflow.log"
     _say("Starting Airflow, with its scheduler ...")
-    with (
-        log.open("w") as file,
-        subprocess.Popen(
-            [*_AIRFLOW, "standalone"], env=environment, stdout=file, stderr=file, text=True, start_new_session=True
-        ) as process,
-    ):
+    parts: list[subprocess.Popen[bytes]] = []
+    with log.open("w") as file:
         try:
-            _await(f"{url}/api/v2/version", process, log)
+            for part in _PARTS:
+                command = [*_AIRFLOW, *part]
+                parts.append(
+                    subprocess.Popen(command, env=environment, stdout=file, stderr=file, start_new_session=True)
+                )
+            _await(f"{url}/api/v2/version", parts[0], log)
             _say(f"""
 The page           {url}/plugin/xbackup
 Sign in as         {_USER}, with the password {_USER}
 Airflow's log      {log}
 Ctrl-C ends it.
 """)
-            process.wait()
+            parts[0].wait()
         except KeyboardInterrupt:
             _say("Ending Airflow ...")
         finally:
-            _stop_all(process)
+            _stop_all(parts)
 
 
-def _page_options(places: Places, url: str, passwords: Path) -> dict[str, str]:
+def _page_options(places: Places, url: str) -> dict[str, str]:
+    """Name the vault to Airflow, and where it will listen: tasks put both into their links."""
+    passwords = places.home / "passwords.json"
+    passwords.write_text(json.dumps({_USER: _USER}))
     retention = {"keep_daily": 7, "keep_weekly": 4}
     vault = {"name": "demo", "url": places.vault, "rpo": "26h", "retention": retention}
     return {
-        # Standalone calls its parts by their name.
-        "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))),
         "AIRFLOW__API__BASE_URL": url,
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": url.rpartition(":")[2],
@@ -231,7 +240,7 @@ def _free_port() -> int:
     raise DemoError("There is no free port on 127.0.0.1.")
 
 
-def _await(url: str, process: subprocess.Popen[str], log: Path) -> None:
+def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     # Imported here: it brings HTTP and TLS, for which all commands would wait.
     import urllib.request
 
@@ -243,13 +252,16 @@ def _await(url: str, process: subprocess.Popen[str], log: Path) -> None:
     raise DemoError(f"Airflow did not start; see {log}.")
 
 
-def _stop_all(process: subprocess.Popen[str]) -> None:
-    """End a process and all that it has started; ``airflow standalone`` leaves some behind."""
+def _stop_all(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """End processes and all that they have started."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, sign)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=10)
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, sign)
+        deadline = time.monotonic() + 10
+        for process in processes:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=max(0.0, deadline - time.monotonic()))
 
 
 def _stop(process: subprocess.Popen[str]) -> None:

@@ -31,6 +31,12 @@ from airflow_provider_xbackup.vault.vault import Vault
 _LONGEST_LIST = 500
 
 
+class Refusal(BaseModel):
+    """Why there is no answer."""
+
+    detail: str | list[dict[str, Any]] = Field(description="a sentence; a list where a parameter cannot be read")
+
+
 class Configured(BaseModel):
     """A vault as it is configured; nothing was asked of it."""
 
@@ -64,6 +70,7 @@ class Brief(BaseModel):
     stored_size: int
     size: int
     entities: int | None = Field(description="how many there are of all types, null where it was not read")
+    empty: bool = Field(description="whether there is nothing in it, as far as it was read, however whole it is")
     doubts: list[str]
 
     @classmethod
@@ -199,7 +206,9 @@ class BackupPage(BaseModel):
     chain: list[Link] = Field(description="what is needed to get back to it, the base first")
     problems: list[str]
     retention: Decided | None = Field(description="null where no policy is configured")
-    fetch: str = Field(description="the command that gets it")
+    fetch: str = Field(
+        description="the command that gets its files; FILE holds the private keys of encrypted ones"
+    )
 
 
 def accounts(
@@ -335,7 +344,7 @@ def backup(config: WatchedVault, vault: Vault, name: AccountName, backup_id: str
         ],
         problems=[*problems, *found.flaws],
         retention=next(decided, None),
-        fetch=how_to_fetch(config.url, found.path),
+        fetch=how_to_fetch(config.url, chain),
     )
 
 
@@ -426,6 +435,7 @@ def _brief(seen: Seen) -> Brief:
         stored_size=seen.stored_size,
         size=seen.size,
         entities=_total(seen),
+        empty=seen.empty,
         doubts=list(seen.flaws),
     )
 

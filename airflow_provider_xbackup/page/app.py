@@ -40,6 +40,16 @@ _SIGN_IN = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><title>Backups</title>'
     "<p>You are not signed in to Airflow. Sign in there, and open this page again."
 )
+#: What every refusal means, by its status; the API's description names those of each route.
+_REFUSALS = {
+    401: "Nobody is signed in.",
+    403: "The user's role in Airflow does not let them see plugins.",
+    404: "There is no such vault, account or backup.",
+    409: "The backup's manifest is damaged.",
+    422: "A name, an id or the configuration cannot be used.",
+    502: "The vault refuses, or cannot be read.",
+    504: "The vault does not answer in time.",
+}
 #: What an error of a vault means over HTTP, the first that fits.
 _STATUS: tuple[tuple[type[BackupError], int], ...] = (
     (NoSuchBackupError, 404),
@@ -69,6 +79,7 @@ def create_app(
         # They would be served to everybody; /api/openapi.json below is not.
         openapi_url=None,
         dependencies=[Depends(requires_access_view(AccessView.PLUGINS))],
+        responses=_refusals(401, 403, 422),
     )
     watched = _Watched(vaults, open_vault or _open_vault)
     _add_page(app)
@@ -92,6 +103,10 @@ def create_app(
         return JSONResponse({"detail": exc.detail}, 401)
 
     return app
+
+
+def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": answers.Refusal, "description": _REFUSALS[status]} for status in statuses}
 
 
 class _Watched:
@@ -141,8 +156,8 @@ def _add_page(app: FastAPI) -> None:
         return _file(name)
 
     @app.get("/api/openapi.json", include_in_schema=False)
-    def openapi() -> dict[str, Any]:
-        return app.openapi()
+    def openapi(request: Request) -> dict[str, Any]:
+        return {**app.openapi(), "servers": [{"url": request.scope["root_path"]}]}
 
 
 def _add_api(app: FastAPI, watched: _Watched) -> None:
@@ -151,7 +166,7 @@ def _add_api(app: FastAPI, watched: _Watched) -> None:
         """List the configured vaults. Nothing is asked of them."""
         return [answers.Configured.of(watch.config) for watch in watched.all.values()]
 
-    @app.get("/api/vaults/{vault}/accounts")
+    @app.get("/api/vaults/{vault}/accounts", responses=_refusals(404))
     async def list_accounts(
         vault: str,
         q: Name = "",
@@ -184,20 +199,23 @@ def _add_api(app: FastAPI, watched: _Watched) -> None:
 
         return await watch.compute(answer)
 
-    @app.get("/api/vaults/{vault}/accounts/{service}/{account}")
+    @app.get("/api/vaults/{vault}/accounts/{service}/{account}", responses=_refusals(404, 504))
     async def show_account(vault: str, service: str, account: str) -> answers.AccountPage:
         """Show one account with its history."""
         watch, name = watched[vault], _name(service, account)
         looked = await watch.look()
         return await watch.compute(partial(_account, watch.config, looked, name))
 
-    @app.get("/api/vaults/{vault}/accounts/{service}/{account}/retention")
+    @app.get("/api/vaults/{vault}/accounts/{service}/{account}/retention", responses=_refusals(404, 502, 504))
     async def preview_retention(vault: str, service: str, account: str) -> answers.RetentionPage:
         """Say what retention would do with an account now, and why. Nothing is done."""
         watch, name = watched[vault], _name(service, account)
         return await watch.ask(lambda there: answers.retention(watch.config, there, name, utc_now()))
 
-    @app.get("/api/vaults/{vault}/accounts/{service}/{account}/backups/{backup_id}")
+    @app.get(
+        "/api/vaults/{vault}/accounts/{service}/{account}/backups/{backup_id}",
+        responses=_refusals(404, 409, 502, 504),
+    )
     async def show_backup(vault: str, service: str, account: str, backup_id: str) -> answers.BackupPage:
         """Show everything about one backup."""
         watch, name = watched[vault], _name(service, account)

@@ -194,7 +194,10 @@ class XeniooTransfer:
         drops: Sequence[str] = ()
         if earlier is not None:
             drops = find_drops({_SIZE: spooled.facts.size}, {_SIZE: earlier.manifest.size}, max_drop=MAX_DROP)
-        reasons = (*spooled.doubts, *(f"{drop}, against backup {earlier.backup_id}." for drop in drops if earlier))
+        reasons = (
+            *spooled.doubts,
+            *(f"The {drop}, against backup {earlier.backup_id}." for drop in drops if earlier),
+        )
         if not reasons:
             return Condition()
         log.warning(

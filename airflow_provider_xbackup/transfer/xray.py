@@ -342,8 +342,8 @@ class XrayTransfer:
             now |= report.entities
         gone = sorted(frozenset(earlier.manifest.projects or ()) - report.projects)
         falls = (
-            *find_drops(now, before, self.max_drop, report.unread),
-            *(f"nothing of project {project_id} is left" for project_id in gone),
+            *(f"The {drop}" for drop in find_drops(now, before, self.max_drop, report.unread)),
+            *(f"Nothing of project {project_id} is left" for project_id in gone),
         )
         reasons = tuple(f"{fall}, against backup {earlier.backup_id}." for fall in falls)
         if not reasons:

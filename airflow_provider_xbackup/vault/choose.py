@@ -166,9 +166,17 @@ def restore_set(vault: Vault, backup: Backup) -> tuple[Backup, ...]:
     return (base, backup)
 
 
-def how_to_fetch(url: VaultUrl, path: BackupPath) -> str:
-    """Write the command that gets a backup, and the full one it builds on, into the folder ``DIR``."""
+def how_to_fetch(url: VaultUrl, backups: Sequence[Backup]) -> str:
+    """Write the command that gets a backup, and the full one it builds on, into the folder ``DIR``.
+
+    :param url: the vault
+    :param backups: what is needed, the backup itself last: see :func:`restore_set`
+    :return: the command; it asks for a ``FILE`` of private keys where something of it is encrypted
+    """
+    path = backups[-1].path
     words = ["xbackup", "fetch", str(url), path.backup_id, "DIR", "--chain"]
+    if any(artifact.encryption for backup in backups for artifact in backup.manifest.artifacts):
+        words += ["--identity", "FILE"]
     return shlex.join([*words, "--service", path.service, "--account", path.account])
 
 

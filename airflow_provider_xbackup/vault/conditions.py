@@ -20,7 +20,7 @@ class Condition(StrEnum):
     DAMAGED = "damaged"
     #: The newest backup fell far below its predecessors, and nobody has accepted it.
     SUSPECT = "suspect"
-    #: There is nothing to go back to: the newest backup holds nothing, or all have expired.
+    #: The newest backup holds nothing, however whole it is, or all have expired.
     EMPTY = "empty"
     #: The newest whole backup is older than promised.
     LATE = "late"
@@ -112,4 +112,4 @@ def _conditions(
         yield Condition.UNVERIFIED, f"No whole backup of {status.name} is verified."
     newest = status.last if status.last.state not in _MEANING else status.newest
     if newest is not None and newest.empty:
-        yield Condition.EMPTY, f"The backup {newest.backup_id} holds nothing."
+        yield Condition.EMPTY, f"The newest backup {newest.backup_id} holds nothing."

@@ -30,7 +30,7 @@ def find_drops(
     :return: a sentence for everything that fell by more; empty when nothing did
     """
     return [
-        f"{name} fell from {old} to {now.get(name, 0)}"
+        f"{name} fell from {old:,} to {now.get(name, 0):,}"
         for name, old in sorted(before.items())
         if old > 0 and name not in unread and now.get(name, 0) < old * (1 - max_drop)
     ]

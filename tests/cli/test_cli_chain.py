@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyrage
 import pytest
 
 from airflow_provider_xbackup.cli.main import main
@@ -17,9 +18,9 @@ from airflow_provider_xbackup.vault.catalog import Backup
 FULL, PARTIAL = "20261121T014500Z-full-1a2b3c4d", "20261122T014500Z-partial-1a2b3c4d"
 
 
-def take(vault: Vault, backup_id: str, **fields: Any) -> Backup:
+def take(vault: Vault, backup_id: str, recipients: tuple[str, ...] = (), **fields: Any) -> Backup:
     draft = vault.draft("xray", "acme", backup_id)
-    draft.add("backup", [b"x" * 1500], media_type="application/zip")
+    draft.add("backup", [b"x" * 1500], media_type="application/zip", recipients=recipients)
     instant = datetime(2026, 11, int(backup_id[6:8]), 1, 45, tzinfo=UTC)
     return draft.commit(requested_at=instant, producer={"package_version": "1"}, **fields)
 
@@ -64,6 +65,21 @@ def test_the_command_it_tells_gets_the_files(
     assert program == "xbackup"
     assert main([str(tmp_path / "back") if word == "DIR" else word for word in words]) == 0
     assert {path.name for path in (tmp_path / "back").iterdir()} >= {FULL, PARTIAL}
+
+
+def test_the_command_names_a_file_of_keys_where_a_part_of_the_chain_is_encrypted(
+    vault: Vault, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    identity = pyrage.x25519.Identity.generate()
+    take(vault, FULL, (str(identity.to_public()),))
+    take(vault, PARTIAL, base=FULL)
+    (tmp_path / "keys").write_text(str(identity))
+
+    _, *words = shlex.split(show(capsys, vault, PARTIAL)["fetch"])
+
+    meant = {"DIR": str(tmp_path / "back"), "FILE": str(tmp_path / "keys")}
+    assert main([meant.get(word, word) for word in words]) == 0
+    assert (tmp_path / "back" / FULL / "backup.zip").read_bytes() == b"x" * 1500
 
 
 def test_people_get_a_table_with_every_file(vault: Vault, chain: list[Backup], capsys: pytest.CaptureFixture[str]):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sample_vault import SampleVault
+from starlette.routing import compile_path
 
 from airflow_provider_xbackup.vault import Vault
 
@@ -61,7 +64,10 @@ Visit = Callable[[str | None], TestClient]
 
 @pytest.fixture
 def visit(airflow_database: None) -> Iterator[Visit]:
-    """Visit the app as somebody with a role in Airflow, or as nobody."""
+    """Visit the app as somebody with a role in Airflow, or as nobody.
+
+    Whatever it answers must be in its own description.
+    """
     from airflow.api_fastapi.app import init_auth_manager, purge_cached_app
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 
@@ -78,10 +84,19 @@ def visit(airflow_database: None) -> Iterator[Visit]:
         if role is not None:
             user = SimpleAuthManagerUser(username="somebody", role=role)
             cookies = {"_token": manager.generate_jwt(user)}
-        return TestClient(airflow, base_url="http://127.0.0.1", cookies=cookies)
+        client = TestClient(airflow, base_url="http://127.0.0.1", cookies=cookies)
+        client.event_hooks["response"].append(partial(_is_described, app))
+        return client
 
     yield visit
     purge_cached_app()
+
+
+def _is_described(app: FastAPI, answer: httpx.Response) -> None:
+    path = answer.url.path.removeprefix("/xbackup")
+    for route, methods in app.openapi()["paths"].items():
+        if answer.request.method == "GET" and compile_path(route)[0].match(path):
+            assert str(answer.status_code) in methods["get"]["responses"], (route, answer.status_code)
 
 
 @pytest.fixture

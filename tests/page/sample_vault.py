@@ -48,6 +48,7 @@ class SampleVault:
         state: str = "ok",
         reasons: Sequence[str] = (),
         check: str | None = "passed",
+        recipients: Sequence[str] = (),
     ) -> Backup:
         """Store a backup so many days old, and the record of its check."""
         service, account = name.split("/", 1)
@@ -55,7 +56,7 @@ class SampleVault:
         digits = hashlib.sha256(f"{name}{instant}{kind}".encode()).hexdigest()[:8]
         draft = self.vault.draft(service, account, make_backup_id(instant, kind, digits))  # type: ignore[arg-type]
         role = "backup" if service == "xray" else "bot"
-        draft.add(role, [b"x" * size], media_type="application/zip")
+        draft.add(role, [b"x" * size], media_type="application/zip", recipients=recipients)
         backup = draft.commit(
             requested_at=instant,
             completed_at=instant + timedelta(minutes=7),
@@ -126,13 +127,14 @@ def fill_with_everything(sample: SampleVault) -> None:
     sample.history("xenioo/support", [day + 0.2 for day in NIGHTLY if day != 9], check=None)
     fine = sample.history("xray/umbrella", [day + 0.4 for day in NIGHTLY])
     sample.check(fine[-1], passed=False)
-    sample.history("xray/hooli", [day + 0.3 for day in NIGHTLY if day])
+    good = sample.history("xray/hooli", [day + 0.3 for day in NIGHTLY if day])
+    fell = ("size of the data file fell from 116,000 to 9,000", "tests fell from 2,277 to 140")
     sample.add(
         *("xray/hooli", 0.3),
         size=9000,
         entities={"tests": 140},
         state="suspect",
-        reasons=["The size of the data file fell from 116000 to 9000.", "Tests fell from 2277 to 140."],
+        reasons=[f"The {what}, against backup {good[-1].backup_id}." for what in fell],
         check=None,
     )
     sample.add("xenioo/blank", 0.2, size=60, entities={"steps": 0})

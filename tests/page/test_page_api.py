@@ -8,12 +8,14 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyrage
 import pytest
 from sample_vault import EVIL, SampleVault, fill_with_everything
 
 import airflow_provider_xbackup
 
 ACCOUNTS = "/xbackup/api/vaults/main/accounts"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 STATIC = Path(airflow_provider_xbackup.__file__).parent / "page" / "static"
 
 
@@ -109,8 +111,15 @@ def test_no_other_file_is_served(viewer, main_vault, name):
 def test_the_api_describes_itself(viewer, main_vault):
     described = viewer.get("/xbackup/api/openapi.json").json()
 
-    assert "/api/vaults/{vault}/accounts" in described["paths"]
+    assert described["servers"] == [{"url": "/xbackup"}]
     assert {method for path in described["paths"].values() for method in path} == {"get"}
+
+
+def test_the_documentation_names_the_paths_of_the_description(viewer, main_vault):
+    described = viewer.get("/xbackup/api/openapi.json").json()
+    (_, _, told) = (DOCS / "page.md").read_text().partition("## The JSON API")
+
+    assert re.findall(r"^\| `(/\S+)` \|", told, re.MULTILINE) == list(described["paths"])
 
 
 # -- what is answered --------------------------------------------------------------------------------------
@@ -179,6 +188,29 @@ def test_a_backup_has_everything_that_is_known_of_it(viewer, configure, sample: 
     assert answer["fetch"] == (
         f"xbackup fetch {sample.vault.url} {partial.backup_id} DIR --chain --service xray --account acme"
     )
+
+
+def test_the_command_for_an_encrypted_backup_asks_for_the_private_keys(viewer, main_vault: SampleVault):
+    recipient = str(pyrage.x25519.Identity.generate().to_public())
+    encrypted = main_vault.add("xenioo/welcome", 0.1, recipients=[recipient])
+    plain = main_vault.add("xenioo/welcome", 0.2)
+
+    commands = [
+        viewer.get(f"{ACCOUNTS}/xenioo/welcome/backups/{backup.backup_id}").json()["fetch"]
+        for backup in (encrypted, plain)
+    ]
+
+    assert ["--identity FILE" in command for command in commands] == [True, False]
+
+
+def test_a_backup_that_holds_nothing_is_whole_and_said_to_be_empty(viewer, main_vault: SampleVault):
+    main_vault.add("xenioo/blank", 0.2, size=60, entities={"steps": 0})
+
+    (row,) = viewer.get(ACCOUNTS).json()["accounts"]
+
+    assert row["condition"] == "empty"
+    assert row["reasons"][0]["text"] == f"The newest backup {row['last']['backup_id']} holds nothing."
+    assert [row[which]["empty"] for which in ("newest", "verified", "oldest")] == [True, True, True]
 
 
 def test_retention_is_previewed_with_reasons_and_touches_nothing(viewer, configure, sample: SampleVault):
@@ -303,6 +335,7 @@ def test_a_damaged_manifest_makes_its_account_damaged_and_the_rest_is_shown(view
         "globex": "fine",
     }
     assert "cannot be used" in answer["findings"][0]
+    assert viewer.get(f"{ACCOUNTS}/xray/acme/backups/{damaged.backup_id}").status_code == 409
 
 
 def test_a_mistake_in_the_configuration_is_told_to_whoever_opens_the_page(viewer, monkeypatch):

@@ -156,6 +156,40 @@ def test_an_account_shows_its_history_and_what_fell(visit: Visit):
     expect(page.locator(".wide .mark")).to_have_count(30)
 
 
+def test_what_fell_is_told_in_sentences(visit: Visit):
+    page = visit("/xbackup/#/main/xray/hooli")
+
+    sentence = r"fell from {}, against backup \S+-full-[0-9a-f]{{8}}\."
+    told = re.compile(
+        f": The size of .* {sentence.format('116,000 to 9,000')} The tests {sentence.format('2,277 to 140')}$"
+    )
+    expect(page.locator(".odd li").first).to_have_text(told)
+
+
+def test_an_empty_backup_is_called_so_wherever_its_age_is_told(visit: Visit):
+    page = visit("/xbackup/")
+    row = account(page, "xenioo/blank")
+
+    for heading in ("Newest whole", "Newest verified", "Can go back to"):
+        expect(row.locator(f"td[data-label='{heading}']")).to_contain_text(", empty")
+    expect(account(page, "xray/acme")).not_to_contain_text("empty")
+
+
+def test_an_account_tells_from_when_to_when_and_what_was_promised(visit: Visit):
+    page = visit("/xbackup/#/main/xray/acme")
+    facts = page.locator(".facts").first
+
+    expect(facts).to_contain_text(re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC to \d{4}-\d\d-\d\d \d\d:\d\d UTC"))
+    expect(facts).to_contain_text(re.compile(r"Newest whole8 h, every 26 h promised"))
+
+
+def test_a_vault_that_nobody_configured_is_said_so(visit: Visit):
+    page = visit("/xbackup/#/nope")
+
+    expect(page.get_by_role("alert")).to_have_text("No vault nope is configured.")
+    expect(page.get_by_role("link", name="All accounts")).to_be_visible()
+
+
 def test_a_damaged_backup_says_what_is_wrong_and_how_to_get_another(visit: Visit):
     page = visit("/xbackup/#/main/xray/umbrella")
 
@@ -164,6 +198,23 @@ def test_a_damaged_backup_says_what_is_wrong_and_how_to_get_another(visit: Visit
     expect(page.locator(".notice.bad")).to_contain_text("The stored bytes are not those of the manifest.")
     expect(page.locator(".command")).to_contain_text("xbackup fetch file://")
     expect(page.get_by_role("region", name="Checks")).to_contain_text("failed")
+
+
+def test_a_bots_backup_says_how_a_bot_is_made_of_it_and_a_tenants_does_not(visit: Visit):
+    page = visit("/xbackup/#/main/xenioo/welcome")
+    link = page.locator("tbody tr").first.get_by_role("link")
+    backup_id = link.text_content()
+    link.click()
+    ways = page.locator(".card").filter(has=page.get_by_role("heading", name="Get it back"))
+
+    expect(ways).to_contain_text(
+        f'trigger the DAG xenioo_restore with {{"account":"welcome","backup_id":"{backup_id}"}}'
+    )
+    expect(ways).not_to_contain_text("private keys")
+    page.goto(page.url.partition("#")[0] + "#/main/xray/acme")
+    page.locator("tbody tr").first.get_by_role("link").click()
+    expect(ways).to_contain_text("xbackup fetch")
+    expect(ways).not_to_contain_text("xenioo_restore")
 
 
 def test_retention_is_previewed_with_reasons(visit: Visit):

@@ -16,7 +16,7 @@ export async function showAccount(vault, service, account) {
     problem(answer.problem, answer.at),
     row.reasons.length ? h("ul", { class: "notice warn reasons" }, row.reasons.map((reason) => h("li", null, h("strong", null, words.CONDITIONS[reason.condition]), " ", sentence(row, reason.text)))) : null,
     h("section", { class: "card" }, h("h2", { class: "hidden" }, "At a glance"),
-      facts([["Newest whole", aged(row.newest, where)], ["Newest verified", aged(row.verified, where)], ["Can go back to", range(row)],
+      facts([["Newest whole", [aged(row.newest, where), promised(answer.vault.rpo)]], ["Newest verified", [aged(row.verified, where), promised(answer.vault.verified_rpo)]], ["Can go back to", range(row)],
         ["Next expiry", expiry(row.next_expiry, answer.vault.retention)], ["Backups", words.number(row.number)], ["Size", words.size(row.stored_size)], ["Vault", vault]]),
       h("h3", null, "The last 30 days"), h("div", { class: "wide" }, strip(row.strip)), legend()),
     answer.line.length ? h("section", { class: "card" }, h("h2", null, "Full backups"), h("div", { class: "charts" },
@@ -28,6 +28,8 @@ export async function showAccount(vault, service, account) {
     answer.more ? h("p", { class: "quiet" }, `${words.count(answer.more, "older backup")} not shown.`) : null),
   ].filter(Boolean);
 }
+
+const promised = (rpo) => rpo ? h("span", { class: "quiet" }, `, every ${words.duration(rpo)} promised`) : null;
 
 function list(answer, where) {
   const headings = [{ text: "Backup" }, { text: "Age" }, { text: "Kind" }, { text: "State" }, { text: "Verified" }, { text: "Entities", number: true }, { text: "Stored", number: true }];

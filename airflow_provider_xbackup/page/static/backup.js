@@ -9,6 +9,7 @@ export async function showBackup(vault, service, account, id) {
   const answer = await ask("vaults", vault, "accounts", service, account, "backups", id);
   const { brief, manifest } = answer;
   const where = [vault, service, account];
+  const encrypted = answer.fetch.includes(" --identity ");
   const projects = manifest.scope.project_ids;
   return [
     crumbs(["Backups", to()], [`${service}/${account}`, to(...where)], [id]),
@@ -16,7 +17,8 @@ export async function showBackup(vault, service, account, id) {
       h("span", { class: brief.verified ? "state verified" : "state" }, brief.verified ? "verified" : "not verified")),
     answer.problems.length ? h("ul", { class: "notice bad" }, answer.problems.map((text) => h("li", null, text))) : null,
     h("section", { class: "card" }, h("h2", null, "Get it back"), copyable(answer.fetch),
-      h("p", { class: "quiet" }, "Writes the files into the folder DIR, checked. Encrypted ones need --identity."),
+      h("p", { class: "quiet" }, "Writes the files into the folder DIR, checked.", encrypted ? " They are encrypted: FILE holds the private keys." : ""),
+      service === "xenioo" ? restore(account, id) : null,
       answer.chain.length > 1 ? h("p", null, "It needs: ", answer.chain.map((each, index) => [index ? ", then " : "",
         each.backup_id === id ? h("span", { class: "mono" }, "itself") : h("a", { class: "mono", href: to(...where, each.backup_id) }, each.backup_id), each.backup_id === id ? "" : ` (${each.kind}, ${each.state})`])) : null),
     h("section", { class: "card" }, h("h2", null, "Retention"), retention(answer.retention, where),
@@ -35,6 +37,14 @@ export async function showBackup(vault, service, account, id) {
       ...Object.entries(manifest.entities ?? {}).map(([name, number]) => [name, words.number(number)])]),
     h("details", null, h("summary", null, "As stored"), h("pre", { tabindex: "0" }, h("code", null, JSON.stringify(manifest, null, 2))))),
   ].filter(Boolean);
+}
+
+// Xenioo takes a bot's file back, Xray none: what the example DAG of the package asks for.
+function restore(account, id) {
+  return h("p", null, "Back into Xenioo, as a brand-new bot: trigger the DAG ", h("code", null, "xenioo_restore"), " with ",
+    h("code", null, JSON.stringify({ account, backup_id: id })),
+    ". It is one of the example DAGs (", h("code", null, "xbackup examples FOLDER"), "), asks a person first and uses ",
+    h("code", null, "XeniooRestoreBotOperator"), ".");
 }
 
 function retention(decided, where) {

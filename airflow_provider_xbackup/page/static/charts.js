@@ -58,14 +58,14 @@ export function line(title, points, value, write) {
       places.map(([px, py], index) => {
         const point = shown[index];
         const odd = point.anomalies.length > 0;
-        const title = `${words.when(point.at)}: ${write(value(point))}${odd ? `. ${point.anomalies.join("; ")}` : ""}`;
+        const title = `${words.when(point.at)}: ${write(value(point))}${odd ? `. ${words.sentences(point.anomalies)}` : ""}`;
         return svg("g", { class: odd ? "point odd" : "point" }, svg("title", null, title),
           odd ? svg("path", { d: `M${px} ${py - 6}l6 10h-12z` }) : svg("circle", { cx: px, cy: py, r: 2.5 }));
       }),
       svg("text", { x: left, y: height - 5 }, words.day(shown[0].at)),
       svg("text", { x: width - left, y: height - 5, "text-anchor": "end" }, words.day(shown.at(-1).at))),
     odd.length ? h("ul", { class: "odd" }, odd.slice(-3).map((point) =>
-      h("li", null, `${words.day(point.at)}: ${point.anomalies.join("; ")}`))) : null);
+      h("li", null, `${words.day(point.at)}: ${words.sentences(point.anomalies)}`))) : null);
 }
 
 export function storage(kept) {

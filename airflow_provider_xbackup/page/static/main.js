@@ -10,7 +10,7 @@ const content = document.getElementById("content");
 let turn = 0;
 
 function choose([vault, service, account, more]) {
-  if (account === undefined) return () => showOverview();
+  if (account === undefined) return () => showOverview(vault);
   if (more === undefined) return () => showAccount(vault, service, account);
   if (more === "retention") return () => showRetention(vault, service, account);
   return () => showBackup(vault, service, account, more);

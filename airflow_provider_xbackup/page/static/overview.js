@@ -10,8 +10,9 @@ const PAGE = 50;
 const AGAIN = 5000; // milliseconds after which a vault that has not answered is asked again
 const chosen = new Map(); // what was filtered in each vault, for who comes back
 
-export async function showOverview() {
+export async function showOverview(name) {
   const vaults = await ask("vaults");
+  if (name !== undefined && !vaults.some((vault) => vault.name === name)) throw new Error(`No vault ${name} is configured.`);
   const summary = h("p", { class: "summary", role: "status" }, vaults.length ? "Asking the vaults …" : "");
   const answers = new Map();
   const told = (name, answer) => {

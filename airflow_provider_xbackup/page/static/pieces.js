@@ -14,7 +14,7 @@ export function problem(text, at) {
 export function aged(brief, where) {
   if (!brief) return h("span", { class: "quiet" }, "none");
   return h("a", { href: to(...where, brief.backup_id), title: `${brief.backup_id}, ${words.when(brief.at)}` },
-    h("time", { datetime: brief.at }, words.age(brief.at)));
+    h("time", { datetime: brief.at }, words.age(brief.at)), brief.empty ? ", empty" : "");
 }
 
 // The name of the account stands beside it already.
@@ -27,9 +27,11 @@ export function sentence(row, text) {
 
 export function range(row) {
   if (!row.oldest) return h("span", { class: "quiet" }, "–");
-  const [from, till] = [words.day(row.oldest.at), words.day(row.newest.at)];
-  return from === till ? from : `${from} to ${till}`;
+  const from = dated(row.oldest);
+  return row.oldest.backup_id === row.newest.backup_id ? from : h("span", null, from, " to ", dated(row.newest));
 }
+
+const dated = (brief) => h("span", null, h("time", { datetime: brief.at }, words.when(brief.at)), brief.empty ? ", empty" : "");
 
 export function expiry(instant, configured) {
   if (instant) return h("time", { datetime: instant, title: words.when(instant) }, words.until(instant));

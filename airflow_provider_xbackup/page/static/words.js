@@ -15,6 +15,9 @@ export const number = (value) => value.toLocaleString("en-US");
 
 export const count = (value, noun) => `${number(value)} ${noun}${value === 1 ? "" : "s"}`;
 
+// What fell is told in sentences where a backup was stored so, in the beginnings of some elsewhere.
+export const sentences = (texts) => texts.map((text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".")).join(" ");
+
 function span(seconds) {
   for (const [length, unit] of [[86400, "d"], [3600, "h"], [60, "min"]]) {
     if (seconds >= (unit === "min" ? length : 2 * length)) return `${Math.floor(seconds / length)} ${unit}`;
