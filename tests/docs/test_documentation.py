@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -13,6 +15,7 @@ import pytest
 from pages import pages
 
 from airflow_provider_xbackup.cli import list_backups
+from airflow_provider_xbackup.cli.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / page for page in pages()]
@@ -78,6 +81,26 @@ def test_the_sample_of_a_list_in_the_readme_is_what_the_command_writes(
 
     written = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     assert written == sample.splitlines()
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.NAME)
+def test_every_option_of_a_command_is_described(command: ModuleType):
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    words = set(re.findall(r"--[\w-]+", (ROOT / "docs" / "cli.md").read_text()))
+
+    # Of the rules of retention the page names the first and the last.
+    rule = re.compile(r"--keep-(within-)?(daily|weekly|monthly)")
+    assert {option for option in options(parser) if not rule.fullmatch(option)} <= words
+
+
+def options(parser: argparse.ArgumentParser) -> Iterator[str]:
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for each in action.choices.values():
+                yield from options(each)
+        elif action.help != argparse.SUPPRESS and action.dest != "help":
+            yield from (name for name in action.option_strings if name.startswith("--"))
 
 
 def test_the_documentation_builds_without_warnings(tmp_path: Path):
