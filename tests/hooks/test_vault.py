@@ -69,9 +69,6 @@ def test_a_folder_needs_no_connection(tmp_path) -> None:
             "ValueError",
             id="a tenant that is none",
         ),
-        pytest.param(
-            "s3://store@b1b/p", {"conn_type": "aws", "extra": [1]}, "AttributeError", id="an extra that is a list"
-        ),
     ],
 )
 def test_what_a_library_makes_of_a_connection_says_which_connection_it_is(
