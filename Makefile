@@ -73,7 +73,7 @@ test-ui: $(UI)/.ready  ## the page in a real Airflow and Debian's chromium, and 
 test-live: $(READY)  ## the tests that kill and restart parts of a whole Airflow (about five minutes)
 	$(BIN)/python -m pytest -m live tests/live
 
-test-deployment: $(DEPLOYMENT)/.ready  ## Airflow with Celery, Redis and PostgreSQL, broken on purpose, and the table of docs/deployment.md (about 20 minutes)
+test-deployment: $(DEPLOYMENT)/.ready  ## Airflow with Celery, Redis and PostgreSQL, broken on purpose, and the table of docs/deployment.md (about 12 minutes)
 	@scripts/system-packages.sh postgresql redis-server
 	$(DEPLOYMENT)/bin/python -m pytest -m deployment tests/deployment --outcome-table docs/results/deployment.md
 
