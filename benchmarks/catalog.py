@@ -21,9 +21,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from measured import Figures, run
 
 ACCOUNTS = [("xray", f"tenant-{number}") for number in range(10)] + [
     ("xenioo", f"bot-{number}") for number in range(10)
@@ -41,16 +42,6 @@ CREDENTIALS = {
     "AWS_SECRET_ACCESS_KEY": "testing",
     "AWS_DEFAULT_REGION": "us-east-1",
 }
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What one run of a command took."""
-
-    wall: float
-    cpu: float
-    peak_mib: float
-    written_mib: float
 
 
 def backups(count: int, vault: str) -> Iterator[dict[str, bytes]]:
@@ -173,18 +164,8 @@ def vault_on_s3(count: int) -> Iterator[tuple[str, dict[str, str]]]:
 
 def measure(words: list[str], environment: dict[str, str], output: Path) -> Figures:
     """Run the command as a process of its own."""
-    command = [sys.executable, "-m", "airflow_provider_xbackup.cli.main", *words]
-    started = time.perf_counter()
     with output.open("wb") as file:
-        process = subprocess.Popen(command, stdout=file, env=os.environ | environment)
-        _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(words)} ended with {process.returncode}")
-    return Figures(
-        wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, output.stat().st_size / (1 << 20)
-    )
+        return run([sys.executable, "-m", "airflow_provider_xbackup.cli.main", *words], environment, file)
 
 
 def main() -> None:
@@ -206,20 +187,21 @@ def main() -> None:
                 with make(count) as (url, environment):
                     for name in args.commands:
                         words = [url if word == "VAULT" else word for word in COMMANDS[name]]
-                        runs = [measure(words, environment, Path(folder) / "output") for _ in range(args.runs)]
-                        print(_row(name, store, count, runs), flush=True)
+                        output = Path(folder) / "output"
+                        runs = [measure(words, environment, output) for _ in range(args.runs)]
+                        print(_row(name, store, count, runs, output.stat().st_size), flush=True)
     print(f"\nLoad at the end: {os.getloadavg()[0]:.1f}.")
 
 
-def _row(name: str, store: str, count: int, runs: list[Figures]) -> str:
+def _row(name: str, store: str, count: int, runs: list[Figures], written: int) -> str:
     def median(pick: Callable[[Figures], float]) -> float:
         return statistics.median(pick(run) for run in runs)
 
     walls = ", ".join(f"{run.wall:.1f}" for run in runs)
     return (
         f"| `{name}` | {store} | {count:,} | {median(lambda run: run.wall):.1f} | {walls} "
-        f"| {median(lambda run: run.cpu):.1f} | {max(run.peak_mib for run in runs):.0f} "
-        f"| {runs[0].written_mib:.1f} |"
+        f"| {median(lambda run: run.cpu):.1f} | {max(run.peak for run in runs):.0f} "
+        f"| {written / (1 << 20):.1f} |"
     )
 
 

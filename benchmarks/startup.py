@@ -16,12 +16,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from catalog import vault_on_disk
+from measured import Figures, run
 
 import airflow_provider_xbackup
 
@@ -91,14 +90,6 @@ _TIMED = re.compile(r"import time:\s*(\d+) \|\s*(\d+) \|(\s*)(\S+)")
 _SHOWN = 12
 
 
-@dataclass(frozen=True)
-class Took:
-    """Milliseconds of the wall and of CPU."""
-
-    wall: float
-    cpu: float
-
-
 def parsing(runs: int, folder: Path) -> Iterator[str]:
     """Compare a file of backup flows with the same number of tasks that do nothing."""
     files = {}
@@ -159,17 +150,17 @@ def command(runs: int, folder: Path) -> Iterator[str]:  # noqa: ARG001 - every p
             "`xbackup list`, 20 backups": [program, "list", url],
             "`xbackup list --json`, 20 backups": [program, "list", url, "--json"],
         }
-        took: dict[str, list[Took]] = {name: [] for name in lines}
+        took: dict[str, list[Figures]] = {name: [] for name in lines}
         for number in range(2 * runs + 1):
             for name, words in lines.items():
-                one = _timed(words)
+                one = run(words, {}, subprocess.DEVNULL)
                 if number:
                     took[name].append(one)
     yield "### The command\n"
     yield "| | Wall ms, median | Wall ms, least | CPU ms, median |"
     yield "|---|---:|---:|---:|"
     for name, each in took.items():
-        walls, cpus = [one.wall for one in each], [one.cpu for one in each]
+        walls, cpus = [1000 * one.wall for one in each], [1000 * one.cpu for one in each]
         yield f"| {name} | {statistics.median(walls):.0f} | {min(walls):.0f} | {statistics.median(cpus):.0f} |"
     yield ""
 
@@ -179,17 +170,6 @@ def _python(*words: str) -> subprocess.CompletedProcess[str]:
     if done.returncode:
         raise SystemExit(f"python {words[:-1]} failed:\n{done.stderr}")
     return done
-
-
-def _timed(words: list[str]) -> Took:
-    began = time.perf_counter()
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(words)} ended with {process.returncode}")
-    return Took(1000 * wall, 1000 * (usage.ru_utime + usage.ru_stime))
 
 
 PARTS = {each.__name__: each for each in (parsing, imports, command)}

@@ -16,11 +16,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from measured import Figures, run_line
 from servers import (
     BUCKET,
     CREDENTIALS,
@@ -35,15 +35,6 @@ from servers import (
 GIB = 1 << 30
 KEY = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
 OURS = "xbackup, check='structure'"
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What one transfer took: seconds, seconds, MiB."""
-
-    wall: float
-    cpu: float
-    peak: float
 
 
 @dataclass(frozen=True)
@@ -102,15 +93,7 @@ class Bench:
                 "key": f"{BUCKET}/shell-{number}",
                 "path": place.root.removeprefix("file://"),
             }
-            command = ["bash", "-o", "pipefail", "-c", line.format(**names)]
-            started = time.perf_counter()
-            process = subprocess.Popen(command, env=self._environment(place), stdout=subprocess.DEVNULL)
-            _, status, usage = os.wait4(process.pid, 0)
-            wall = time.perf_counter() - started
-            process.returncode = os.waitstatus_to_exitcode(status)
-            if process.returncode:
-                raise SystemExit(f"{line} ended with {process.returncode}")
-            return Figures(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+            return run_line(line.format(**names), self._environment(place))
 
         return run
 

@@ -22,13 +22,12 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from measured import Figures, run_line
 from servers import BUCKET, CREDENTIALS, free_port, storing_s3
 
 from airflow_provider_xbackup.vault import Vault
@@ -38,15 +37,6 @@ LARGE, SMALL = "10042", "10099"
 _A_FILE = 1000
 _OF_SMALL = 100
 _PRODUCER = {"package_version": "0.1.0", "dag_id": "d", "run_id": "r", "task_id": "t"}
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What one command took: seconds, seconds, MiB."""
-
-    wall: float
-    cpu: float
-    peak: float
 
 
 def write_backup(path: Path, size: int, entities: int) -> None:
@@ -92,23 +82,6 @@ def store(url: str, zipped: Path) -> None:
         blocks = iter(lambda: file.read(1 << 20), b"")
         draft.add("backup", blocks, media_type="application/zip", expected_size=zipped.stat().st_size)
         draft.commit(requested_at=at, producer=_PRODUCER)
-
-
-def measure(line: str, environment: dict[str, str] | None = None) -> Figures:
-    """Run a line of shell, and all that it starts.
-
-    :param line: the line
-    :param environment: what its environment has beside ours
-    """
-    command = ["bash", "-o", "pipefail", "-c", line]
-    started = time.perf_counter()
-    process = subprocess.Popen(command, env=os.environ | (environment or {}), stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{line} ended with {process.returncode}")
-    return Figures(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
 class Counter:
@@ -166,7 +139,7 @@ def verified(folder: Path, zipped: Path, runs: int) -> Iterator[str]:
     measured: dict[str, list[Figures]] = {name: [] for name in lines}
     for _ in range(runs):
         for name, line in lines.items():
-            measured[name].append(measure(line))
+            measured[name].append(run_line(line, {}))
     size = zipped.stat().st_size / (1 << 20)
     yield "| | Wall s | CPU s | Zip, MiB a second | Peak MiB |"
     yield "|---|---:|---:|---:|---:|"
@@ -190,7 +163,7 @@ def explored(folder: Path, zipped: Path, others: Path) -> Iterator[str]:
         xbackup = Path(sys.executable).with_name("xbackup")
         line = f"{xbackup} explore {vault} latest --account acme --project {SMALL} --kind tests"
         with counter.running():
-            figures = measure(line, {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{counter.port}"})
+            figures = run_line(line, {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{counter.port}"})
     size = zipped.stat().st_size / (1 << 20)
     yield (
         f"`explore` of a project of {_OF_SMALL} tests in a backup of {size:.0f} MiB on S3: "
