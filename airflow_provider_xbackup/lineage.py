@@ -50,6 +50,11 @@ class XBackupDatasetFacet(DatasetFacet):
         return _SCHEMA
 
 
+def of_nothing() -> OperatorLineage[Any, Any]:
+    """Tell of a task that came to nothing."""
+    return OperatorLineage()
+
+
 def of_transfer(vault: Vault, backup: Backup) -> OperatorLineage[Any, Any]:
     """Tell of a backup that was stored: from its account to its files.
 

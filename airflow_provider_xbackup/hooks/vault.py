@@ -84,8 +84,7 @@ class VaultHook(BaseHook):
             return read(url, connection)
         except BackupError:
             raise
-        # What Airflow's own hooks and the vendors' libraries make of extras that they cannot mean is anything.
-        except Exception as exc:  # noqa: BLE001
+        except Exception as exc:  # noqa: BLE001 - of extras that they cannot mean, libraries make anything
             kind = type(exc).__name__
         raise VaultAccessError(
             f"The connection {url.conn_id!r} of the vault {url} cannot be used ({kind}): look at its extra."

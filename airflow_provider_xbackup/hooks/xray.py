@@ -42,7 +42,7 @@ _REQUESTS, _PERIOD = 240, 300.0
 """Of the vendor's smaller budget of 300 requests in 5 minutes, what all triggers of a tenant take together: the
 tasks have the rest (``docs/vendor-apis.md#rate-limits``)."""
 
-_reached: Recent[tuple[Endpoint, TokenSource]] = Recent(lifetime=30.0)
+_read_lately: Recent[tuple[Endpoint, TokenSource]] = Recent(lifetime=30.0)
 
 
 class XrayHook(BaseHook):
@@ -180,7 +180,7 @@ class XrayHook(BaseHook):
         :raises InvalidArgumentError: when the connection does not exist or cannot be meant
         """
         if self._reached is None:
-            self._reached = await _reached.get(self.xray_conn_id, self._reach)
+            self._reached = await _read_lately.get(self.xray_conn_id, self._reach)
         endpoint, tokens = self._reached
         from airflow_provider_xbackup.http.aio import shared_client
 

@@ -31,7 +31,7 @@ class RateLimit:
             if wait > 0:
                 await asyncio.sleep(wait)
             # Only now: who is cancelled while waiting takes no turn.
-            self._free_at = max(self._free_at, time.monotonic()) + self._gap
+            self.borrow()
 
     def borrow(self) -> None:
         """Take a turn at once, ahead of all who wait: it is made up for by the ones that come later."""

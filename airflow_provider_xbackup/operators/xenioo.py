@@ -141,11 +141,9 @@ class XeniooRestoreBotOperator(BaseOperator):
 
         :param task_instance: the task instance
         """
-        from airflow.providers.openlineage.extractors import OperatorLineage
-
         from airflow_provider_xbackup import lineage
 
-        return OperatorLineage() if self._restored is None else lineage.of_restore(*self._restored)
+        return lineage.of_nothing() if self._restored is None else lineage.of_restore(*self._restored)
 
     def _restore(self, context: Context, *, give_up_at: datetime, refusals: int) -> dict[str, Any]:
         from airflow_provider_xbackup.tasks.new_keys import Origin

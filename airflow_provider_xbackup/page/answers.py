@@ -16,7 +16,7 @@ from airflow_provider_xbackup.page.watched import WatchedVault
 from airflow_provider_xbackup.vault.acceptance import read_acceptance
 from airflow_provider_xbackup.vault.catalog import Group
 from airflow_provider_xbackup.vault.checks import read_checks
-from airflow_provider_xbackup.vault.choose import how_to_fetch, restore_set
+from airflow_provider_xbackup.vault.choose import how_to_fetch, needs_keys, restore_set
 from airflow_provider_xbackup.vault.conditions import AccountCondition, Condition
 from airflow_provider_xbackup.vault.errors import ManifestError, NoSuchBackupError, RecordError
 from airflow_provider_xbackup.vault.expire import plan_retention
@@ -209,6 +209,7 @@ class BackupPage(BaseModel):
     fetch: str = Field(
         description="the command that gets its files; FILE holds the private keys of encrypted ones"
     )
+    encrypted: bool = Field(description="whether something of it, or of what it needs, is encrypted")
 
 
 def accounts(
@@ -345,6 +346,7 @@ def backup(config: WatchedVault, vault: Vault, name: AccountName, backup_id: str
         problems=[*problems, *found.flaws],
         retention=next(decided, None),
         fetch=how_to_fetch(config.url, chain),
+        encrypted=needs_keys(chain),
     )
 
 

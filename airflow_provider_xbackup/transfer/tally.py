@@ -65,6 +65,6 @@ class Tally:
             self.refused[reason] += 1
 
 
-def refusal_of(error: BackupError) -> str | None:
+def refusal_of(error: BaseException) -> str | None:
     """Return why a file was refused, in a word of :data:`REASONS`; None for an error that refuses no file."""
     return next((reason for kind, reason in _REFUSALS.items() if isinstance(error, kind)), None)

@@ -136,7 +136,7 @@ class XeniooTransfer:
                 raise AnswerLostError(str(error)) from None
             except BaseException as error:  # an interrupt too: the bot has answered
                 note()
-                if isinstance(error, BackupError) and (reason := refusal_of(error)):
+                if reason := refusal_of(error):
                     self.tally.refuse(reason)
                 raise
 

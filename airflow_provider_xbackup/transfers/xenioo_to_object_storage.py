@@ -188,11 +188,9 @@ class XeniooToObjectStorageOperator(BaseOperator):
 
         :param task_instance: the task instance
         """
-        from airflow.providers.openlineage.extractors import OperatorLineage
-
         from airflow_provider_xbackup import lineage
 
-        return OperatorLineage() if self._stored is None else lineage.of_transfer(*self._stored)
+        return lineage.of_nothing() if self._stored is None else lineage.of_transfer(*self._stored)
 
     @property
     def _checks(self) -> arguments.Checks:

@@ -166,6 +166,11 @@ def restore_set(vault: Vault, backup: Backup) -> tuple[Backup, ...]:
     return (base, backup)
 
 
+def needs_keys(backups: Sequence[Backup]) -> bool:
+    """Tell whether something of backups is encrypted, so that nobody reads them without private keys."""
+    return any(artifact.encryption for backup in backups for artifact in backup.manifest.artifacts)
+
+
 def how_to_fetch(url: VaultUrl, backups: Sequence[Backup]) -> str:
     """Write the command that gets a backup, and the full one it builds on, into the folder ``DIR``.
 
@@ -175,7 +180,7 @@ def how_to_fetch(url: VaultUrl, backups: Sequence[Backup]) -> str:
     """
     path = backups[-1].path
     words = ["xbackup", "fetch", str(url), path.backup_id, "DIR", "--chain"]
-    if any(artifact.encryption for backup in backups for artifact in backup.manifest.artifacts):
+    if needs_keys(backups):
         words += ["--identity", "FILE"]
     return shlex.join([*words, "--service", path.service, "--account", path.account])
 

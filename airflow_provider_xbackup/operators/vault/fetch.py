@@ -112,11 +112,9 @@ class FetchBackupOperator(BaseOperator):
 
         :param task_instance: the task instance
         """
-        from airflow.providers.openlineage.extractors import OperatorLineage
-
         from airflow_provider_xbackup import lineage
 
-        return OperatorLineage() if self._fetched is None else lineage.of_fetch(*self._fetched)
+        return lineage.of_nothing() if self._fetched is None else lineage.of_fetch(*self._fetched)
 
     @property
     def _checks(self) -> arguments.Checks:

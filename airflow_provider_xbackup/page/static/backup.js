@@ -9,7 +9,6 @@ export async function showBackup(vault, service, account, id) {
   const answer = await ask("vaults", vault, "accounts", service, account, "backups", id);
   const { brief, manifest } = answer;
   const where = [vault, service, account];
-  const encrypted = answer.fetch.includes(" --identity ");
   const projects = manifest.scope.project_ids;
   return [
     crumbs(["Backups", to()], [`${service}/${account}`, to(...where)], [id]),
@@ -17,7 +16,7 @@ export async function showBackup(vault, service, account, id) {
       h("span", { class: brief.verified ? "state verified" : "state" }, brief.verified ? "verified" : "not verified")),
     answer.problems.length ? h("ul", { class: "notice bad" }, answer.problems.map((text) => h("li", null, text))) : null,
     h("section", { class: "card" }, h("h2", null, "Get it back"), copyable(answer.fetch),
-      h("p", { class: "quiet" }, "Writes the files into the folder DIR, checked.", encrypted ? " They are encrypted: FILE holds the private keys." : ""),
+      h("p", { class: "quiet" }, "Writes the files into the folder DIR, checked.", answer.encrypted ? " They are encrypted: FILE holds the private keys." : ""),
       service === "xenioo" ? restore(account, id) : null,
       answer.chain.length > 1 ? h("p", null, "It needs: ", answer.chain.map((each, index) => [index ? ", then " : "",
         each.backup_id === id ? h("span", { class: "mono" }, "itself") : h("a", { class: "mono", href: to(...where, each.backup_id) }, each.backup_id), each.backup_id === id ? "" : ` (${each.kind}, ${each.state})`])) : null),
