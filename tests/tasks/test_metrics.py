@@ -136,13 +136,18 @@ def test_a_bots_backup_is_told_of(vault: Vault, sim: Simulator, spool_dir: Path,
 # -- waiting -----------------------------------------------------------------------------------------------
 
 
-def test_a_cooldown_that_is_waited_for_is_told_of(sim: Simulator, statsd: StatsdServer):
+@pytest.fixture
+def early(sim: Simulator) -> XrayCreateBackupOperator:
+    """A task that asks within the cooldown."""
     create = XrayCreateBackupOperator(task_id="create", xray_conn_id="acme")
     create.execute(make_context())
     sim.finish_jobs()
+    return create
 
+
+def test_a_cooldown_that_is_waited_for_is_told_of(early: XrayCreateBackupOperator, statsd: StatsdServer):
     with pytest.raises(TaskDeferred):
-        create.execute(make_context())
+        early.execute(make_context())
 
     (wait,) = statsd.received["cooldown_wait.xray.acme"]
     assert timedelta(hours=5) < timedelta(milliseconds=float(wait.removesuffix("|ms"))) < timedelta(hours=7)
@@ -259,13 +264,9 @@ def test_a_metric_that_is_refused_stops_no_look_at_ages(vault: Vault, refusing: 
     assert sensor.poke(make_context()).is_done
 
 
-def test_a_metric_that_is_refused_keeps_no_task_from_waiting(sim: Simulator, refusing: None):
-    create = XrayCreateBackupOperator(task_id="create", xray_conn_id="acme")
-    create.execute(make_context())
-    sim.finish_jobs()
-
+def test_a_metric_that_is_refused_keeps_no_task_from_waiting(early: XrayCreateBackupOperator, refusing: None):
     with pytest.raises(TaskDeferred):
-        create.execute(make_context())
+        early.execute(make_context())
 
 
 def test_a_metric_that_is_refused_lets_a_job_be_waited_for(finished_job: Job, refusing: None):
