@@ -23,7 +23,7 @@ def xray_cooldown() -> timedelta:
     :return: the wait, by default the vendor's six hours
     :raises InvalidArgumentError: when the option is no number of seconds
     """
-    from airflow_provider_xbackup.services.xray import COOLDOWN
+    from airflow_provider_xbackup.services.xray_cooldown import COOLDOWN
 
     return _read_seconds("xray_cooldown", COOLDOWN)
 

@@ -154,7 +154,7 @@ def spool_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def finished_job(sim: Simulator) -> Callable[..., dict[str, Any]]:
     """Ask for a backup and wait for it: the dict that the sensor returns."""
     from airflow_provider_xbackup.hooks.xray import XrayHook
-    from airflow_provider_xbackup.services.xray import XrayBackupRequest
+    from airflow_provider_xbackup.services.xray_jobs import XrayBackupRequest
 
     def finished_job(
         project_ids: Any = None,

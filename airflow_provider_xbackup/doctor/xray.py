@@ -24,7 +24,7 @@ from airflow_provider_xbackup.http.endpoint import Endpoint
 from airflow_provider_xbackup.http.message import Answer, Request, read_content_range
 from airflow_provider_xbackup.http.sync import Client
 from airflow_provider_xbackup.http.tokens import TokenSource
-from airflow_provider_xbackup.services import xray
+from airflow_provider_xbackup.services import xray, xray_cooldown, xray_jobs
 from airflow_provider_xbackup.services.answers import field, json_object, message_of
 from airflow_provider_xbackup.services.errors import CooldownError
 
@@ -216,12 +216,12 @@ class XrayExamination:
     def _backup(self) -> Seen:
         if not self._start_backup:
             return Seen.not_asked("it would start a backup: give --start-backup if that is meant")
-        request = xray.XrayBackupRequest()
+        request = xray_jobs.XrayBackupRequest()
         answer = self._call(xray.create_backup_request(request))
         try:
             job = xray.read_job(answer, request)
         except CooldownError as error:
-            left = xray.read_remaining(message_of(answer))
+            left = xray_cooldown.read_remaining(message_of(answer))
             time = "no time that can be read" if left is None else f"{in_words(left)} left"
             return Seen.judged(error.certain, f"{describe_refusal(answer)}; {time}")
         return Seen.judged(True, f"200 with the job {job.job_id}: a full backup of all projects has begun")

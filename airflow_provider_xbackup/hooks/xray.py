@@ -30,12 +30,8 @@ if TYPE_CHECKING:
     from airflow_provider_xbackup.http.endpoint import Endpoint
     from airflow_provider_xbackup.http.sync import Client
     from airflow_provider_xbackup.http.tokens import Conversation, TokenSource
-    from airflow_provider_xbackup.services.xray import (
-        Artifact,
-        JobStatus,
-        XrayBackupJob,
-        XrayBackupRequest,
-    )
+    from airflow_provider_xbackup.services.xray import Artifact, JobStatus
+    from airflow_provider_xbackup.services.xray_jobs import XrayBackupJob, XrayBackupRequest
     from airflow_provider_xbackup.transfer.download import OpenFile
 
 _REQUESTS, _PERIOD = 240, 300.0

@@ -25,7 +25,8 @@ from airflow_provider_xbackup.tasks.unanswered import UnansweredRequest
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
-    from airflow_provider_xbackup.services.xray import JobStatus, XrayBackupJob, XrayBackupRequest
+    from airflow_provider_xbackup.services.xray import JobStatus
+    from airflow_provider_xbackup.services.xray_jobs import XrayBackupJob, XrayBackupRequest
     from airflow_provider_xbackup.vault.catalog import Backup
 
 AUTO = "auto"
@@ -174,7 +175,8 @@ class XrayCreateBackupOperator(BaseOperator):
         When it ended is not known, only that it has. The transfer takes its file only where no other job can
         have made that.
         """
-        from airflow_provider_xbackup.services.xray import COOLDOWN, JobPhase
+        from airflow_provider_xbackup.services.xray import JobPhase
+        from airflow_provider_xbackup.services.xray_cooldown import COOLDOWN
 
         if datetime.now(UTC) >= job.alone_until + COOLDOWN:
             return False
@@ -247,7 +249,7 @@ class XrayCreateBackupOperator(BaseOperator):
 
     def _request(self) -> tuple[XrayBackupRequest, str | None]:
         """Return what to ask for and the backup it builds on."""
-        from airflow_provider_xbackup.services.xray import XrayBackupRequest
+        from airflow_provider_xbackup.services.xray_jobs import XrayBackupRequest
 
         since: object = self.modified_since
         base = None
@@ -259,7 +261,7 @@ class XrayCreateBackupOperator(BaseOperator):
 
     def _find_base(self) -> Backup | None:
         from airflow_provider_xbackup.hooks.vault import VaultHook
-        from airflow_provider_xbackup.services.xray import XrayBackupRequest
+        from airflow_provider_xbackup.services.xray_jobs import XrayBackupRequest
         from airflow_provider_xbackup.vault.chain import find_base
         from airflow_provider_xbackup.vault.manifest import Scope
 
@@ -285,7 +287,7 @@ class XrayCreateBackupOperator(BaseOperator):
     def _asked_for(self) -> dict[str, Any]:
         """What makes two tries of this task ask for the same, however it is written."""
         from airflow_provider_xbackup.services.instants import format_instant
-        from airflow_provider_xbackup.services.xray import XrayBackupRequest
+        from airflow_provider_xbackup.services.xray_jobs import XrayBackupRequest
 
         auto = self.modified_since == AUTO
         asked = XrayBackupRequest.checked(
@@ -334,6 +336,6 @@ class XrayCreateBackupOperator(BaseOperator):
 
 
 def _check_request(name: str, value: Any) -> None:
-    from airflow_provider_xbackup.services.xray import XrayBackupRequest
+    from airflow_provider_xbackup.services.xray_jobs import XrayBackupRequest
 
     XrayBackupRequest.checked(**{name: value})

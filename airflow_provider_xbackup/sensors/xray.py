@@ -33,7 +33,7 @@ from airflow_provider_xbackup.tasks.seen_running import SeenRunning
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
 
-    from airflow_provider_xbackup.services.xray import XrayBackupJob
+    from airflow_provider_xbackup.services.xray_jobs import XrayBackupJob
 
 
 NOTE_EVERY = timedelta(minutes=10)
@@ -204,7 +204,7 @@ class XrayBackupSensor(BaseSensorOperator):
 
     @property
     def _job(self) -> XrayBackupJob:
-        from airflow_provider_xbackup.services.xray import XrayBackupJob
+        from airflow_provider_xbackup.services.xray_jobs import XrayBackupJob
 
         with airflow_errors(f"Task {self.task_id!r}, argument job"):
             return XrayBackupJob.from_dict(self.job)

@@ -152,7 +152,7 @@ def check_job(value: object) -> None:
 
     :raises InvalidArgumentError: when it is not what the creating operator returns
     """
-    from airflow_provider_xbackup.services.xray import XrayBackupJob
+    from airflow_provider_xbackup.services.xray_jobs import XrayBackupJob
 
     XrayBackupJob.from_dict(value)
 

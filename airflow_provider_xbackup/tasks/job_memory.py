@@ -12,7 +12,7 @@ from airflow_provider_xbackup.tasks.memory import TaskMemory
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_xbackup.services.xray import XrayBackupJob
+    from airflow_provider_xbackup.services.xray_jobs import XrayBackupJob
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class JobMemory:
 
     def recall(self) -> XrayBackupJob | None:
         """Return the job that an earlier try was granted for the same arguments, or None."""
-        from airflow_provider_xbackup.services.xray import XrayBackupJob
+        from airflow_provider_xbackup.services.xray_jobs import XrayBackupJob
 
         known = self._memory.recall()
         try:

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from airflow_provider_xbackup.services.instants import format_instant
-from airflow_provider_xbackup.services.xray import RemoteFile, XrayBackupJob
+from airflow_provider_xbackup.services.xray import RemoteFile
+from airflow_provider_xbackup.services.xray_jobs import XrayBackupJob
 from airflow_provider_xbackup.transfer.errors import (
     ClockError,
     ForeignFileError,

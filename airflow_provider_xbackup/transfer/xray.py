@@ -21,13 +21,13 @@ from airflow_provider_xbackup.services.errors import (
 from airflow_provider_xbackup.services.xray import (
     Artifact,
     RemoteFile,
-    XrayBackupJob,
     count_request,
     is_done,
     read_counts,
     read_status,
     status_request,
 )
+from airflow_provider_xbackup.services.xray_jobs import XrayBackupJob
 from airflow_provider_xbackup.transfer.attempts import Attempts
 from airflow_provider_xbackup.transfer.download import Download, identify
 from airflow_provider_xbackup.transfer.errors import (

@@ -102,7 +102,7 @@ class XrayToObjectStorageOperator(BaseOperator):
 
         :return: what was stored, and where
         """
-        from airflow_provider_xbackup.services.xray import XrayBackupJob
+        from airflow_provider_xbackup.services.xray_jobs import XrayBackupJob
         from airflow_provider_xbackup.transfer.xray import XrayTransfer
         from airflow_provider_xbackup.vault.encoding import parse_recipients
         from airflow_provider_xbackup.vault.locks import Lock

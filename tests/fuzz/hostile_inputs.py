@@ -23,7 +23,7 @@ from airflow_provider_xbackup.http.endpoint import check_proxy, read_url
 from airflow_provider_xbackup.http.message import Answer, read_content_range, read_http_date
 from airflow_provider_xbackup.http.places import places_of
 from airflow_provider_xbackup.quoting import quotable, without
-from airflow_provider_xbackup.services import instants, xenioo, xray
+from airflow_provider_xbackup.services import instants, xenioo, xray, xray_cooldown, xray_jobs
 from airflow_provider_xbackup.transfer.spool import Spool
 from airflow_provider_xbackup.vault import layout
 from airflow_provider_xbackup.vault.checks import Check
@@ -149,13 +149,13 @@ def backups() -> dict[str, Callable[[], object]]:
 
 
 def _job(text: str) -> object:
-    return xray.XrayBackupJob.from_dict({"job_id": text, "requested_at": text, "project_ids": [text]})
+    return xray_jobs.XrayBackupJob.from_dict({"job_id": text, "requested_at": text, "project_ids": [text]})
 
 
 READERS: dict[str, Callable[[], dict[str, Callable[[], object]]]] = {
     "answers of Xray": lambda: answers_with(
         xray.read_token,
-        lambda answer: xray.read_job(answer, xray.XrayBackupRequest()),
+        lambda answer: xray.read_job(answer, xray_jobs.XrayBackupRequest()),
         lambda answer: xray.read_status(answer, "x"),
         xray.read_counts,
     ),
@@ -164,7 +164,7 @@ READERS: dict[str, Callable[[], dict[str, Callable[[], object]]]] = {
     ),
     "headers": headers,
     "sentences": lambda: texts_with(
-        xray.read_remaining,
+        xray_cooldown.read_remaining,
         quotable,
         lambda text: without(SECRETS, text),
         lambda text: translate(RuntimeError(f"<Message>{text}"), VaultUrl.parse("s3://bucket/x"), "read", "x"),

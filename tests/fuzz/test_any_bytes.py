@@ -35,7 +35,7 @@ from airflow_provider_xbackup.http.places import places_of
 from airflow_provider_xbackup.http.sync import Client
 from airflow_provider_xbackup.http.tokens import GivenToken
 from airflow_provider_xbackup.quoting import quotable, without
-from airflow_provider_xbackup.services import answers, xenioo, xray
+from airflow_provider_xbackup.services import answers, xenioo, xray, xray_cooldown, xray_jobs
 from airflow_provider_xbackup.transfer.download import decoded
 from airflow_provider_xbackup.transfer.spool import Spool
 from airflow_provider_xbackup.vault import layout
@@ -300,7 +300,7 @@ def test_any_claims_of_a_token_are_read_or_passed_over(claims):
     | st.lists(st.sampled_from(["in", "in:", "6 hours", "1 minute", "and", ","])).map(" ".join)
 )
 def test_any_sentence_of_a_server_is_read_and_quoted(text):
-    remaining = xray.read_remaining(text)
+    remaining = xray_cooldown.read_remaining(text)
     assert remaining is None or remaining >= timedelta()
     quoted = quotable(text)
     assert quoted.isprintable()
@@ -349,7 +349,7 @@ def test_any_value_of_the_task_state_store_is_a_job_or_none(value):
 
     store = Store()
     memory = JobMemory({"task_state_store": store}, {})
-    memory.keep(xray.XrayBackupJob.from_dict(JOB))
+    memory.keep(xray_jobs.XrayBackupJob.from_dict(JOB))
     (key,) = store
     if isinstance(value, dict) and value.get("fingerprint") == "?":
         value["fingerprint"] = store[key]["fingerprint"]
@@ -371,7 +371,7 @@ def success() -> dict[str, Any]:
         acme = {"conn_type": "xray", "host": sim.url, "login": "demo-client", "password": "demo-secret"}
         patch.setenv("AIRFLOW_CONN_ACME", json.dumps(acme))
         hook = XrayHook("acme")
-        job = hook.create_backup(xray.XrayBackupRequest())
+        job = hook.create_backup(xray_jobs.XrayBackupRequest())
         hook.client.close()
         trigger = XrayBackupTrigger(
             job_id=job.job_id,

@@ -13,11 +13,11 @@ from airflow_provider_xbackup.exceptions import XBackupCooldownError, XBackupFai
 from airflow_provider_xbackup.hooks.xenioo import XeniooHook
 from airflow_provider_xbackup.hooks.xray import XrayHook
 from airflow_provider_xbackup.provider_info import get_provider_info
-from airflow_provider_xbackup.services import xenioo, xray
-from airflow_provider_xbackup.services.xray import XrayBackupRequest
+from airflow_provider_xbackup.services import xenioo, xray_cooldown
+from airflow_provider_xbackup.services.xray_jobs import XrayBackupRequest
 
 OPTIONS = [
-    pytest.param("xray_cooldown", configuration.xray_cooldown, xray.COOLDOWN, id="xray"),
+    pytest.param("xray_cooldown", configuration.xray_cooldown, xray_cooldown.COOLDOWN, id="xray"),
     pytest.param("xenioo_cooldown", configuration.xenioo_cooldown, xenioo.COOLDOWN, id="xenioo"),
 ]
 

@@ -12,7 +12,8 @@ import pytest
 
 from airflow_provider_xbackup.exceptions import XBackupCooldownError, XBackupError, XBackupFailError
 from airflow_provider_xbackup.hooks.xray import XrayHook
-from airflow_provider_xbackup.services.xray import Artifact, JobPhase, XrayBackupRequest
+from airflow_provider_xbackup.services.xray import Artifact, JobPhase
+from airflow_provider_xbackup.services.xray_jobs import XrayBackupRequest
 
 FULL = XrayBackupRequest()
 

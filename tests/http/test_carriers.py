@@ -16,11 +16,11 @@ from airflow_provider_xbackup.http.endpoint import Endpoint, Timeouts
 from airflow_provider_xbackup.http.errors import AnswerLostError, CertificateError, ConnectionFailedError
 from airflow_provider_xbackup.http.message import Answer, Request
 from airflow_provider_xbackup.http.tokens import GivenToken, Token
-from airflow_provider_xbackup.services import xray
+from airflow_provider_xbackup.services import xray, xray_jobs
 from airflow_provider_xbackup.services.errors import AuthenticationError
 
 STATUS = xray.status_request("x")
-CREATE = xray.create_backup_request(xray.XrayBackupRequest())
+CREATE = xray.create_backup_request(xray_jobs.XrayBackupRequest())
 BACKUP = Request("GET", "/api/v2/backup/file", repeatable=False)
 PLAIN = Request("GET", "/x", authenticated=False)
 

@@ -15,7 +15,7 @@ from airflow_provider_xbackup.http.errors import ConnectionFailedError, Insecure
 from airflow_provider_xbackup.http.message import Request
 from airflow_provider_xbackup.http.sync import Client
 from airflow_provider_xbackup.http.tokens import GivenToken
-from airflow_provider_xbackup.services import xray
+from airflow_provider_xbackup.services import xray, xray_jobs
 
 FILE = xray.file_request(xray.Artifact.DATA)
 REMOTE = "https://xray.example"
@@ -25,7 +25,7 @@ REMOTE = "https://xray.example"
 def ready(sim, login):
     """A client of a simulator that holds a finished backup."""
     client = Client(Endpoint(sim.url, timeouts=Timeouts(5, 5, 0.3)), login(sim.url))
-    client.call(xray.create_backup_request(xray.XrayBackupRequest()))
+    client.call(xray.create_backup_request(xray_jobs.XrayBackupRequest()))
     sim.finish_jobs()
     yield client
     client.close()

@@ -48,7 +48,7 @@ def world(s3_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     from airflow_provider_xbackup.http.endpoint import Endpoint
     from airflow_provider_xbackup.http.sync import Client
     from airflow_provider_xbackup.http.tokens import RenewableToken
-    from airflow_provider_xbackup.services import xray
+    from airflow_provider_xbackup.services import xray, xray_jobs
 
     client = boto3.client(
         "s3", endpoint_url=s3_server, region_name="us-east-1",
@@ -66,7 +66,7 @@ def world(s3_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             return xray.read_token((yield xray.authenticate_request("demo-client", "demo-secret")))
 
         tenant = Client(Endpoint(sim.url), RenewableToken(login, sim.url))
-        request = xray.XrayBackupRequest.checked(None, None, True)
+        request = xray_jobs.XrayBackupRequest.checked(None, None, True)
         job = xray.read_job(tenant.call(xray.create_backup_request(request)), request)
         done = xray.read_status(tenant.call(xray.status_request(job.job_id)), job.job_id)
         tenant.close()

@@ -32,7 +32,7 @@ from airflow_provider_xbackup.http.endpoint import Endpoint
 from airflow_provider_xbackup.http.sync import Client
 from airflow_provider_xbackup.http.tokens import GivenToken, RenewableToken
 from airflow_provider_xbackup.services import xray
-from airflow_provider_xbackup.services.xray import XrayBackupJob
+from airflow_provider_xbackup.services.xray_jobs import XrayBackupJob
 from airflow_provider_xbackup.transfer.xenioo import XeniooTransfer
 from airflow_provider_xbackup.transfer.xray import XrayTransfer
 from airflow_provider_xbackup.vault import Vault, connect, store

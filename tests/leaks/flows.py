@@ -22,7 +22,7 @@ BOT, BOTS, RESTORE = "/bots/backup$", "/bots$", "/bots/restore$"
 def job_of(scene: Scene, *, finished: bool = True) -> dict[str, Any]:
     """Ask for a backup, and forget the token that it took."""
     from airflow_provider_xbackup.hooks.xray import XrayHook
-    from airflow_provider_xbackup.services.xray import XrayBackupRequest
+    from airflow_provider_xbackup.services.xray_jobs import XrayBackupRequest
 
     hook = XrayHook("acme")
     job = hook.create_backup(XrayBackupRequest(with_attachments=True))

@@ -63,7 +63,7 @@ Wait = Callable[[XrayBackupSensor], Any]
 def job(sim: Simulator) -> Job:
     """A job that runs until somebody ends it."""
     from airflow_provider_xbackup.hooks.xray import XrayHook
-    from airflow_provider_xbackup.services.xray import XrayBackupRequest
+    from airflow_provider_xbackup.services.xray_jobs import XrayBackupRequest
 
     sim.settings.xray.job_seconds = 3600
     return XrayHook("acme").create_backup(XrayBackupRequest()).to_dict()

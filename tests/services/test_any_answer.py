@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_xbackup.errors import BackupError
 from airflow_provider_xbackup.http.message import Answer
-from airflow_provider_xbackup.services import xenioo, xray
+from airflow_provider_xbackup.services import xenioo, xray, xray_jobs
 
 NAMES = [
     "status", "progressValue", "jobId", "error", "message", "data", "errors", "tests", "total", "token", "Token",
@@ -74,7 +74,7 @@ ANSWERS = st.builds(
 )
 READERS: dict[str, Callable[[Answer], Any]] = {
     "token": xray.read_token,
-    "job": lambda answer: xray.read_job(answer, xray.XrayBackupRequest()),
+    "job": lambda answer: xray.read_job(answer, xray_jobs.XrayBackupRequest()),
     "status": lambda answer: xray.read_status(answer, "x"),
     "redirect": xray.read_redirect,
     "file": xray.read_file,
@@ -101,10 +101,10 @@ def test_an_answer_is_understood_or_refused(name, answer):
 @given(VALUES)
 def test_any_value_is_a_job_or_refused(value):
     try:
-        job = xray.XrayBackupJob.from_dict(value)
+        job = xray_jobs.XrayBackupJob.from_dict(value)
     except BackupError:
         return
-    assert xray.XrayBackupJob.from_dict(job.to_dict()) == job
+    assert xray_jobs.XrayBackupJob.from_dict(job.to_dict()) == job
 
 
 @given(
@@ -122,10 +122,10 @@ def test_any_value_is_a_job_or_refused(value):
 )
 def test_any_dict_of_a_job_is_one_or_refused(values):
     try:
-        job = xray.XrayBackupJob.from_dict(values)
+        job = xray_jobs.XrayBackupJob.from_dict(values)
     except BackupError:
         return
-    assert xray.XrayBackupJob.from_dict(job.to_dict()) == job
+    assert xray_jobs.XrayBackupJob.from_dict(job.to_dict()) == job
 
 
 @given(st.binary(max_size=100))

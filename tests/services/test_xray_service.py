@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
-from airflow_provider_xbackup.services import xray
+from airflow_provider_xbackup.services import xray, xray_cooldown
 from airflow_provider_xbackup.services.errors import (
     AccessDeniedError,
     AuthenticationError,
@@ -24,7 +24,8 @@ from airflow_provider_xbackup.services.errors import (
     ThrottledError,
     UnreadableAnswerError,
 )
-from airflow_provider_xbackup.services.xray import JobPhase, XrayBackupJob, XrayBackupRequest
+from airflow_provider_xbackup.services.xray import JobPhase
+from airflow_provider_xbackup.services.xray_jobs import XrayBackupJob, XrayBackupRequest
 
 FULL = XrayBackupRequest()
 DATE = "Mon, 23 Nov 2026 01:44:58 GMT"
@@ -144,7 +145,7 @@ class TestCooldown:
 
     def test_the_rule_itself_may_come_last(self):
         text = "You can create a new one in: 5 hours. A backup can be created once every 6 hours."
-        assert xray.read_remaining(text) == timedelta(hours=5)
+        assert xray_cooldown.read_remaining(text) == timedelta(hours=5)
 
     @pytest.mark.parametrize(
         "text",

@@ -25,7 +25,7 @@ from airflow_provider_xbackup.operators.vault import (
     VerifyBackupOperator,
 )
 from airflow_provider_xbackup.operators.xray import XrayCreateBackupOperator
-from airflow_provider_xbackup.services.xray import XrayBackupJob
+from airflow_provider_xbackup.services.xray_jobs import XrayBackupJob
 from airflow_provider_xbackup.simulator import Simulator
 from airflow_provider_xbackup.transfers.xenioo_to_object_storage import XeniooToObjectStorageOperator
 from airflow_provider_xbackup.transfers.xray_to_object_storage import XrayToObjectStorageOperator

@@ -10,7 +10,7 @@ from stand_in import StateStore, make_context
 
 from airflow_provider_xbackup.exceptions import XBackupCooldownError, XBackupError, XBackupFailError
 from airflow_provider_xbackup.operators.xray import XrayCreateBackupOperator
-from airflow_provider_xbackup.services.xray import XrayBackupJob
+from airflow_provider_xbackup.services.xray_jobs import XrayBackupJob
 from airflow_provider_xbackup.tasks import cooldown, outage
 from airflow_provider_xbackup.tasks.job_memory import JobMemory
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_xbackup.services.xray import RemoteFile, XrayBackupJob
+from airflow_provider_xbackup.services.xray import RemoteFile
+from airflow_provider_xbackup.services.xray_jobs import XrayBackupJob
 from airflow_provider_xbackup.transfer.errors import ClockError, ForeignFileError, RefusedFileError, StaleFileError
 from airflow_provider_xbackup.transfer.judge import (
     check_clock,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_xbackup.hooks.xray import XrayHook
-from airflow_provider_xbackup.services.xray import XrayBackupRequest
+from airflow_provider_xbackup.services.xray_jobs import XrayBackupRequest
 from airflow_provider_xbackup.simulator import Simulator
 from airflow_provider_xbackup.triggers.xray import XrayBackupTrigger
 

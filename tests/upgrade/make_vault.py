@@ -37,7 +37,7 @@ from airflow_provider_xbackup.cli.main import main as xbackup
 from airflow_provider_xbackup.cli.simulate import connections
 from airflow_provider_xbackup.exceptions import XBackupFailError
 from airflow_provider_xbackup.hooks.xray import XrayHook
-from airflow_provider_xbackup.services.xray import XrayBackupRequest
+from airflow_provider_xbackup.services.xray_jobs import XrayBackupRequest
 from airflow_provider_xbackup.simulator import Simulator, SimulatorSettings
 from airflow_provider_xbackup.transfers.xenioo_to_object_storage import XeniooToObjectStorageOperator
 from airflow_provider_xbackup.transfers.xray_to_object_storage import XrayToObjectStorageOperator
