@@ -22,9 +22,9 @@ from pathlib import Path
 
 from airflow_provider_xbackup.services.instants import format_instant, parse_instant
 from airflow_provider_xbackup.transfer.errors import SpoolError, UnreadableSpoolError
+from airflow_provider_xbackup.vault.draft import StoredBytes
 from airflow_provider_xbackup.vault.encoding import Encoded
 from airflow_provider_xbackup.vault.manifest import RemoteBot
-from airflow_provider_xbackup.vault.vault import StoredBytes
 
 log = logging.getLogger(__name__)
 

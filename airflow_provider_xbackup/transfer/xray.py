@@ -52,6 +52,7 @@ from airflow_provider_xbackup.vault.acceptance import how_to_accept
 from airflow_provider_xbackup.vault.beside import beside
 from airflow_provider_xbackup.vault.catalog import Backup
 from airflow_provider_xbackup.vault.chain import newest_reliable_full
+from airflow_provider_xbackup.vault.draft import Draft
 from airflow_provider_xbackup.vault.drops import find_drops, sizes_of
 from airflow_provider_xbackup.vault.encoding import is_encoded_so
 from airflow_provider_xbackup.vault.errors import DamagedBackupError
@@ -59,7 +60,7 @@ from airflow_provider_xbackup.vault.layout import digits_of, make_backup_id
 from airflow_provider_xbackup.vault.locks import Lock
 from airflow_provider_xbackup.vault.manifest import Artifact as StoredArtifact
 from airflow_provider_xbackup.vault.manifest import Condition, Producer, Remote, Scope
-from airflow_provider_xbackup.vault.vault import Draft, Vault
+from airflow_provider_xbackup.vault.vault import Vault
 
 log = logging.getLogger(__name__)
 

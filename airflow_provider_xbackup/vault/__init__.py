@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow_provider_xbackup.vault.catalog import Backup, Catalog
+    from airflow_provider_xbackup.vault.draft import Draft
     from airflow_provider_xbackup.vault.manifest import Manifest
     from airflow_provider_xbackup.vault.plan import RetentionPlan
     from airflow_provider_xbackup.vault.retention import RetentionPolicy
     from airflow_provider_xbackup.vault.url import VaultUrl
-    from airflow_provider_xbackup.vault.vault import Draft, Vault
+    from airflow_provider_xbackup.vault.vault import Vault
 
 __all__ = ["Backup", "Catalog", "Draft", "Manifest", "RetentionPlan", "RetentionPolicy", "Vault", "VaultUrl"]
 
@@ -19,7 +20,7 @@ __all__ = ["Backup", "Catalog", "Draft", "Manifest", "RetentionPlan", "Retention
 _HOMES = {
     "Backup": "catalog",
     "Catalog": "catalog",
-    "Draft": "vault",
+    "Draft": "draft",
     "Manifest": "manifest",
     "RetentionPlan": "plan",
     "RetentionPolicy": "retention",

@@ -18,7 +18,8 @@ from typing import IO, TYPE_CHECKING, Any
 from airflow_provider_xbackup.vault.errors import MissingVaultError, ObjectMissingError, VaultError
 from airflow_provider_xbackup.vault.leftovers import Leftover
 from airflow_provider_xbackup.vault.placing import fsync, place
-from airflow_provider_xbackup.vault.store import Source, Store, StoredObject
+from airflow_provider_xbackup.vault.source import Source
+from airflow_provider_xbackup.vault.store import Store, StoredObject
 from airflow_provider_xbackup.vault.url import VaultUrl
 from airflow_provider_xbackup.vault.waiting import handed_over
 

@@ -15,6 +15,7 @@ from airflow_provider_xbackup.vault import layout
 from airflow_provider_xbackup.vault.ahead import read_ahead
 from airflow_provider_xbackup.vault.catalog import Backup, read_backup, read_stored_manifest
 from airflow_provider_xbackup.vault.checks import DAMAGE, Check, CheckFinding, Level, append_check
+from airflow_provider_xbackup.vault.draft import StoredBytes, matching
 from airflow_provider_xbackup.vault.encoding import Digest
 from airflow_provider_xbackup.vault.errors import (
     DamagedBackupError,
@@ -39,7 +40,7 @@ from airflow_provider_xbackup.vault.plain import stored_blocks
 from airflow_provider_xbackup.vault.plan import Entry, choose_kept
 from airflow_provider_xbackup.vault.retention import RetentionPolicy
 from airflow_provider_xbackup.vault.standing import Standing
-from airflow_provider_xbackup.vault.vault import StoredBytes, Vault, matching
+from airflow_provider_xbackup.vault.vault import Vault
 
 #: How many backups are copied at once: enough to keep a network busy, few enough for flat memory.
 _WORKERS = 4

@@ -24,6 +24,7 @@ from airflow_provider_xbackup.vault.errors import (
     VaultError,
 )
 from airflow_provider_xbackup.vault.leftovers import Leftover
+from airflow_provider_xbackup.vault.source import Source
 from airflow_provider_xbackup.vault.translate import (
     GoneUploadError,
     LostAnswerError,
@@ -490,45 +491,6 @@ def _repeating() -> Iterable[AttemptManager]:
         wait=wait_random_exponential(max=5),
         reraise=True,
     )
-
-
-class Source:
-    """Blocks on their way into a store: counted, empty ones left out, the iterator's error kept."""
-
-    def __init__(self, blocks: Iterable[bytes]) -> None:
-        self._blocks = iter(blocks)
-        self.size = 0
-        self.error: BaseException | None = None
-        self.exhausted = False
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        try:
-            block = next(block for block in self._blocks if block)
-        except StopIteration:
-            self.exhausted = True
-            raise
-        except BaseException as exc:
-            self.error = exc
-            raise
-        self.size += len(block)
-        return block
-
-    def take(self, size: int) -> list[bytes]:
-        """Take blocks until there are so many bytes or no more."""
-        taken: list[bytes] = []
-        try:
-            while self.size <= size:
-                block = next(self, None)
-                if block is None:
-                    break
-                taken.append(block)
-        except BaseException:
-            self.error = None  # it is raised here already; kept, it would keep this frame, and all that was taken
-            raise
-        return taken
 
 
 def _stored(meta: Any) -> StoredObject:

@@ -15,8 +15,8 @@ import pytest
 
 from airflow_provider_xbackup.vault import Backup, Vault
 from airflow_provider_xbackup.vault.checks import Check
+from airflow_provider_xbackup.vault.draft import Draft
 from airflow_provider_xbackup.vault.layout import new_nonce
-from airflow_provider_xbackup.vault.vault import Draft
 
 BACKUP_ID = "20261123T014500Z-full-1a2b3c4d"
 REQUESTED_AT = datetime(2026, 11, 23, 1, 45, tzinfo=UTC)

@@ -15,6 +15,7 @@ import pytest
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
 from airflow_provider_xbackup.vault import Vault, layout
+from airflow_provider_xbackup.vault.draft import StoredBytes
 from airflow_provider_xbackup.vault.encoding import Encoded
 from airflow_provider_xbackup.vault.errors import (
     IncompleteWriteError,
@@ -24,7 +25,6 @@ from airflow_provider_xbackup.vault.errors import (
     UnwritableFolderError,
 )
 from airflow_provider_xbackup.vault.local import LocalStore
-from airflow_provider_xbackup.vault.vault import StoredBytes
 
 BACKUP_ID = "20261123T014500Z-full-1a2b3c4d"
 FOLDER = f"xray/acme/{BACKUP_ID}"
