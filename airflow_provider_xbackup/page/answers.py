@@ -18,13 +18,14 @@ from airflow_provider_xbackup.vault.catalog import Group
 from airflow_provider_xbackup.vault.checks import read_checks
 from airflow_provider_xbackup.vault.choose import how_to_fetch, needs_keys, restore_set
 from airflow_provider_xbackup.vault.conditions import AccountCondition, Condition
+from airflow_provider_xbackup.vault.entries import Entry
 from airflow_provider_xbackup.vault.errors import ManifestError, NoSuchBackupError, RecordError
 from airflow_provider_xbackup.vault.expire import plan_retention
 from airflow_provider_xbackup.vault.forecast import forecast, rhythm
 from airflow_provider_xbackup.vault.history import line, strip
 from airflow_provider_xbackup.vault.holds import read_hold
 from airflow_provider_xbackup.vault.overview import Overview, Seen, see
-from airflow_provider_xbackup.vault.plan import Entry, RetentionPlan
+from airflow_provider_xbackup.vault.plan import RetentionPlan
 from airflow_provider_xbackup.vault.status import AccountName
 from airflow_provider_xbackup.vault.vault import Vault
 

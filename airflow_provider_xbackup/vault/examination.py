@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from airflow_provider_xbackup.contents.errors import DamagedZipError
 from airflow_provider_xbackup.contents.inventory import Inventory
-from airflow_provider_xbackup.contents.jsonend import JsonEnd, may_begin_json
 from airflow_provider_xbackup.contents.references import References
-from airflow_provider_xbackup.contents.zipcheck import ZipInspector, ZipReport
+from airflow_provider_xbackup.contents.zipcheck import ZipReport
 from airflow_provider_xbackup.errors import BackupError
 from airflow_provider_xbackup.vault.catalog import Backup
 from airflow_provider_xbackup.vault.checks import DEPTHS, Check, CheckFinding, Depth, Level
@@ -30,6 +27,7 @@ from airflow_provider_xbackup.vault.errors import (
 )
 from airflow_provider_xbackup.vault.identities import Identities
 from airflow_provider_xbackup.vault.manifest import Artifact, Producer
+from airflow_provider_xbackup.vault.reading import Reading
 from airflow_provider_xbackup.vault.store import Store
 
 log = logging.getLogger(__name__)
@@ -43,8 +41,6 @@ MOST_COUNTED = 50
 _LONGEST_TEXT = 1000
 _DIGESTS = (Level.DIGEST, Level.CONTENT, Level.SOURCE)
 _CONTENTS = (Level.CONTENT, Level.SOURCE)
-#: Zips that are not damaged, but more than this release can look into.
-_UNREADABLE = ("unsupported-method", "too-many-entries")
 _ENTITY_OF = {"test": "tests", "attachment": "attachments"}
 
 
@@ -192,7 +188,7 @@ class Examination:
         except (MissingIdentityError, DamagedBackupError) as exc:  # it can be verified as it is stored
             failure = exc
             decoded = Decoded(blocks)
-        reading = _Reading(artifact, inventory, looks=failure is None and wanted.level in _CONTENTS)
+        reading = Reading(artifact, inventory, looks=failure is None and wanted.level in _CONTENTS)
         try:
             for block in decoded:
                 reading.feed(block)
@@ -202,7 +198,7 @@ class Examination:
         return self._judge_bytes(artifact, decoded, reading, failure)
 
     def _judge_bytes(
-        self, artifact: Artifact, decoded: Decoded, reading: _Reading, failure: BackupError | None
+        self, artifact: Artifact, decoded: Decoded, reading: Reading, failure: BackupError | None
     ) -> Depth:
         depth: Depth = "stored-digest"
         if (decoded.stored.size, decoded.stored.sha256) != (artifact.stored_size, artifact.stored_sha256):
@@ -249,7 +245,7 @@ class Examination:
         looked_into = self._judge_reading(artifact, reading)
         return "content" if looked_into and depth == "digest" else depth
 
-    def _judge_reading(self, artifact: Artifact, reading: _Reading) -> bool:
+    def _judge_reading(self, artifact: Artifact, reading: Reading) -> bool:
         """Tell of what was seen inside; return whether all of it is as it should be."""
         damage = reading.finish()
         for finding in damage:
@@ -436,74 +432,3 @@ _FAILURES: tuple[tuple[type[BackupError], str], ...] = (
     (DecompressionError, "decompression"),
     (DamagedBackupError, "unknown-encoding"),
 )
-
-
-class _Reading:
-    """Looks into the plain bytes of one artifact as they pass.
-
-    :param artifact: which
-    :param inventory: takes stock of zips
-    :param looks: whether to look at all
-    """
-
-    def __init__(self, artifact: Artifact, inventory: Inventory, *, looks: bool) -> None:
-        self.looks = looks
-        self.report: ZipReport | None = None
-        self._role = artifact.role
-        self._json: JsonEnd | None = None
-        self._start = b""
-        self._damage: list[CheckFinding] = []
-        self._zip: ZipInspector | None = None
-        if looks and artifact.role == "backup":
-            self._zip = ZipInspector(content=True, open_entry=inventory.open_data)
-        elif looks and artifact.role == "attachments":
-            self._zip = ZipInspector(content=True, entities=False, open_entry=inventory.open_attachment)
-
-    def feed(self, block: bytes) -> None:
-        if not self.looks or self._damage:
-            return
-        if self._zip is not None:
-            with self._noting():
-                self._zip.feed(block)
-        elif self._json is not None:
-            self._json.feed(block)
-        else:
-            self._start += block
-            if self._start.strip():
-                self._json = JsonEnd(self._start)
-
-    def finish(self) -> tuple[CheckFinding, ...]:
-        """Return what is wrong with it."""
-        if not self.looks or self._damage:
-            return tuple(self._damage)
-        if self._zip is not None:
-            with self._noting():
-                self.report = self._zip.finish()
-        elif self._role == "bot":
-            self._finish_bot()
-        return tuple(self._damage)
-
-    def _finish_bot(self) -> None:
-        if self._json is None:
-            self._damage.append(CheckFinding(code="empty", text="there is nothing in it."))
-        elif self._json.is_cut_off():
-            self._damage.append(CheckFinding(code="damaged-json", text="its JSON is cut off."))
-        elif not self._json.is_complete():
-            # Nobody has said that a bot's backup is JSON; what does not begin like it may be something else.
-            known = may_begin_json(self._start)
-            self._damage.append(
-                CheckFinding(code="damaged-json", text="its JSON is damaged.")
-                if known
-                else CheckFinding(code="unknown-format", kind="warning", text="it is no JSON, and was not read.")
-            )
-
-    @contextlib.contextmanager
-    def _noting(self) -> Iterator[None]:
-        try:
-            yield
-        except DamagedZipError as exc:
-            if exc.code in _UNREADABLE:
-                finding = CheckFinding(code="unreadable-zip", kind="warning", text=str(exc))
-            else:
-                finding = CheckFinding(code="damaged-zip", text=str(exc))
-            self._damage.append(finding)

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from airflow_provider_xbackup.errors import InvalidArgumentError
 from airflow_provider_xbackup.vault import layout
 from airflow_provider_xbackup.vault.catalog import Finding, read_stored_manifest
+from airflow_provider_xbackup.vault.entries import Entry
 from airflow_provider_xbackup.vault.errors import (
     ManifestError,
     ObjectExistsError,
@@ -28,15 +29,7 @@ from airflow_provider_xbackup.vault.groups import Groups, bases_in_use, is_damag
 from airflow_provider_xbackup.vault.holds import is_held
 from airflow_provider_xbackup.vault.layout import BackupPath
 from airflow_provider_xbackup.vault.manifest import Manifest
-from airflow_provider_xbackup.vault.plan import (
-    GRACE,
-    Action,
-    Decision,
-    Entry,
-    RetentionPlan,
-    check_overrides,
-    removable,
-)
+from airflow_provider_xbackup.vault.plan import GRACE, Action, Decision, RetentionPlan, check_overrides, removable
 from airflow_provider_xbackup.vault.records import Tombstone
 from airflow_provider_xbackup.vault.retention import RetentionPolicy
 from airflow_provider_xbackup.vault.sparing import locks_to_spare, plan_sparing

@@ -9,8 +9,9 @@ from statistics import median
 
 from airflow_provider_xbackup.vault import layout
 from airflow_provider_xbackup.vault.catalog import Group
+from airflow_provider_xbackup.vault.entries import Entry
 from airflow_provider_xbackup.vault.layout import BackupPath
-from airflow_provider_xbackup.vault.plan import Entry, plan
+from airflow_provider_xbackup.vault.plan import plan
 from airflow_provider_xbackup.vault.retention import RetentionPolicy
 from airflow_provider_xbackup.vault.standing import Standing
 

@@ -10,10 +10,10 @@ from datetime import datetime
 from airflow_provider_xbackup.vault import layout
 from airflow_provider_xbackup.vault.ahead import READERS, read_ahead
 from airflow_provider_xbackup.vault.catalog import Backup, Catalog, Finding, Group, read_manifest, read_named_base
+from airflow_provider_xbackup.vault.entries import Entry
 from airflow_provider_xbackup.vault.errors import ManifestError, ObjectMissingError, RecordError
 from airflow_provider_xbackup.vault.holds import is_held
 from airflow_provider_xbackup.vault.layout import BackupPath
-from airflow_provider_xbackup.vault.plan import Entry
 from airflow_provider_xbackup.vault.records import Tombstone, read_record
 from airflow_provider_xbackup.vault.standing import Standing
 from airflow_provider_xbackup.vault.store import Store

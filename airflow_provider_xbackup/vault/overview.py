@@ -9,9 +9,9 @@ from datetime import datetime
 from airflow_provider_xbackup.vault.ahead import READERS, read_ahead
 from airflow_provider_xbackup.vault.catalog import Backup, Catalog, Finding, Group, read_backup
 from airflow_provider_xbackup.vault.drops import sizes_of
+from airflow_provider_xbackup.vault.entries import Entry
 from airflow_provider_xbackup.vault.errors import ManifestError, ObjectMissingError
 from airflow_provider_xbackup.vault.layout import BackupPath
-from airflow_provider_xbackup.vault.plan import Entry
 from airflow_provider_xbackup.vault.status import AccountName
 from airflow_provider_xbackup.vault.vault import Vault
 

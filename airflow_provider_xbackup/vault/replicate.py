@@ -17,6 +17,7 @@ from airflow_provider_xbackup.vault.catalog import Backup, read_backup, read_sto
 from airflow_provider_xbackup.vault.checks import DAMAGE, Check, CheckFinding, Level, append_check
 from airflow_provider_xbackup.vault.draft import StoredBytes, matching
 from airflow_provider_xbackup.vault.encoding import Digest
+from airflow_provider_xbackup.vault.entries import Entry
 from airflow_provider_xbackup.vault.errors import (
     DamagedBackupError,
     DifferentBytesError,
@@ -33,11 +34,11 @@ from airflow_provider_xbackup.vault.errors import (
 from airflow_provider_xbackup.vault.examination import Examination, Subject, Wanted
 from airflow_provider_xbackup.vault.groups import read_groups
 from airflow_provider_xbackup.vault.holds import keep, outlasts, read_hold
+from airflow_provider_xbackup.vault.kept import choose_kept
 from airflow_provider_xbackup.vault.layout import CLOCK_TOLERANCE, BackupPath
 from airflow_provider_xbackup.vault.locks import Lock
 from airflow_provider_xbackup.vault.manifest import Artifact, Manifest, Producer, to_json
 from airflow_provider_xbackup.vault.plain import stored_blocks
-from airflow_provider_xbackup.vault.plan import Entry, choose_kept
 from airflow_provider_xbackup.vault.retention import RetentionPolicy
 from airflow_provider_xbackup.vault.standing import Standing
 from airflow_provider_xbackup.vault.vault import Vault

@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 
 from airflow_provider_xbackup.vault.ahead import read_ahead
 from airflow_provider_xbackup.vault.catalog import Group
+from airflow_provider_xbackup.vault.entries import Entry
 from airflow_provider_xbackup.vault.errors import ObjectMissingError, StoreUnavailableError, VaultError
 from airflow_provider_xbackup.vault.objectlocks import ObjectLocks
-from airflow_provider_xbackup.vault.plan import Entry, RetentionPlan, plan
+from airflow_provider_xbackup.vault.plan import RetentionPlan, plan
 from airflow_provider_xbackup.vault.retention import RetentionPolicy
 from airflow_provider_xbackup.vault.store import Store
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from airflow_provider_xbackup.vault.catalog import Group
+from airflow_provider_xbackup.vault.entries import Entry
 from airflow_provider_xbackup.vault.forecast import forecast, rhythm
 from airflow_provider_xbackup.vault.history import line, strip
 from airflow_provider_xbackup.vault.layout import BackupPath, make_backup_id
 from airflow_provider_xbackup.vault.manifest import Scope
 from airflow_provider_xbackup.vault.overview import Seen
-from airflow_provider_xbackup.vault.plan import Entry
 from airflow_provider_xbackup.vault.retention import RetentionPolicy
 from airflow_provider_xbackup.vault.standing import Standing
 

@@ -20,15 +20,10 @@ from hypothesis import strategies as st
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
 from airflow_provider_xbackup.vault.catalog import Group
+from airflow_provider_xbackup.vault.entries import Entry
 from airflow_provider_xbackup.vault.layout import BackupPath
 from airflow_provider_xbackup.vault.manifest import Scope
-from airflow_provider_xbackup.vault.plan import (
-    Entry,
-    RetentionPlan,
-    Standing,
-    plan,
-    removable,
-)
+from airflow_provider_xbackup.vault.plan import RetentionPlan, Standing, plan, removable
 from airflow_provider_xbackup.vault.retention import RetentionPolicy
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
