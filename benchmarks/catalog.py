@@ -1,114 +1,63 @@
-"""Measure what commands take on vaults that hold very many backups: wall clock, CPU, peak memory.
+"""Measure what commands take on vaults that hold very many backups: wall clock, CPU, peak memory, requests.
 
-The vaults are made by writing manifests directly, on a disk and on moto's S3 server on this machine. Every command
-runs as a process of its own. Prints a Markdown table; takes about ten minutes with the default sizes.
+The vaults are made by writing manifests directly, on a disk and in an S3 server that takes its time for every
+answer; beside them repositories of restic with as many snapshots. Every command runs as a process of its own, and
+everything on this machine. Prints a Markdown table.
 
-    python benchmarks/catalog.py [--sizes 1000 10000 100000] [--s3-sizes 1000 10000] [--runs 3]
+    python benchmarks/catalog.py [--sizes 10 1000 10000] [--s3-sizes 10000] [--restic-sizes 1000 10000] [--runs 3]
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import requests
+from latent_s3 import ANSWERED
 from measured import Figures, run
+from servers import CREDENTIALS, HERE, free_port, running
+from stored import backups
 
-ACCOUNTS = [("xray", f"tenant-{number}") for number in range(10)] + [
-    ("xenioo", f"bot-{number}") for number in range(10)
-]
 POLICY = ("--keep-daily", "30", "--keep-monthly", "12", "--override", "max-delete-fraction")
 COMMANDS = {
-    "list --json": ["list", "VAULT", "--json"],
     "list": ["list", "VAULT"],
+    "list --json": ["list", "VAULT", "--json"],
     "status": ["status", "VAULT"],
     "retention plan": ["retention", "plan", "VAULT", *POLICY],
     "retention plan --json": ["retention", "plan", "VAULT", *POLICY, "--json"],
+    "verify --level presence": ["verify", "VAULT", "--level", "presence"],
 }
-CREDENTIALS = {
-    "AWS_ACCESS_KEY_ID": "testing",
-    "AWS_SECRET_ACCESS_KEY": "testing",
-    "AWS_DEFAULT_REGION": "us-east-1",
+RESTICS = {
+    "snapshots": ["snapshots"],
+    "snapshots --json": ["snapshots", "--json"],
+    "forget --dry-run": ["forget", "--dry-run", "--keep-daily", "30", "--keep-monthly", "12"],
 }
+#: Seconds that the S3 server takes for every answer.
+LATENCY = 0.02
 
 
-def backups(count: int, vault: str) -> Iterator[dict[str, bytes]]:
-    """The objects of backups of twenty accounts, one every eight hours: manifest, file, check record."""
-    newest = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
-    for number in range(count):
-        service, account = ACCOUNTS[number % len(ACCOUNTS)]
-        at = newest - timedelta(hours=8) * (number // len(ACCOUNTS))
-        yield _objects(vault, service, account, at, number)
+@dataclass(frozen=True)
+class Measured:
+    """What one run of a command took.
 
+    :param figures: time and memory
+    :param requests: how often a store was asked, None where that is not counted
+    :param written: bytes of output
+    """
 
-def _objects(vault: str, service: str, account: str, at: datetime, number: int) -> dict[str, bytes]:
-    digits = f"{number:08x}"
-    backup_id = f"{at:%Y%m%dT%H%M%SZ}-full-{digits}"
-    role, extension = ("backup", "zip") if service == "xray" else ("bot", "json")
-    instant = f"{at:%Y-%m-%dT%H:%M:%SZ}"
-    producer = {
-        "package_version": "0.1.0",
-        "airflow_version": "3.3.2",
-        "dag_id": f"{service}_backup",
-        "run_id": f"scheduled__{instant}",
-        "task_id": f"{account}.store",
-        "map_index": -1,
-        "try_number": 1,
-    }
-    name = f"{role}.{digits}.{extension}"
-    digest = f"{number:064x}"
-    manifest = {
-        "schema": "xbackup/manifest/v1",
-        "service": service,
-        "account": account,
-        "backup_id": backup_id,
-        "kind": "full",
-        "requested_at": instant,
-        "completed_at": instant,
-        "remote": {"job_id": digest[:32], "host": "xray.example.com", "etag": f'"{digits}"'},
-        "artifacts": [
-            {
-                "name": name,
-                "role": role,
-                "size": 1 << 30,
-                "sha256": digest,
-                "stored_size": 1 << 30,
-                "stored_sha256": digest,
-                "media_type": "application/zip",
-            }
-        ],
-        "entities": {"tests": 2000, "testsets": 30, "testplans": 12, "testexecutions": 400},
-        "producer": producer,
-    }
-    check = {
-        "schema": "xbackup/check/v1",
-        "at": instant,
-        "vault": vault,
-        "level": "digest",
-        "reached": "digest",
-        "passed": True,
-        "objects": 1,
-        "bytes": 1 << 30,
-        "producer": producer,
-    }
-    folder = f"{service}/{account}/{backup_id}"
-    return {
-        f"{folder}/{name}": b"",
-        f"{folder}/manifest.json": json.dumps(manifest, indent=2).encode(),
-        f"{folder}/checks/{at:%Y%m%dT%H%M%SZ}-{digits}.json": json.dumps(check, indent=2).encode(),
-    }
+    figures: Figures
+    requests: int | None
+    written: int
 
 
 @contextlib.contextmanager
@@ -128,81 +77,130 @@ def vault_on_disk(count: int) -> Iterator[tuple[str, dict[str, str]]]:
 
 @contextlib.contextmanager
 def vault_on_s3(count: int) -> Iterator[tuple[str, dict[str, str]]]:
-    """Make a vault on moto's S3 server; yields its URL and what the environment has to hold."""
-    import boto3
-    import requests
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    url = "s3://benchmark/vault"
-    environment = CREDENTIALS | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
-    try:
-        while server.poll() is None:
-            with contextlib.suppress(requests.ConnectionError):
-                requests.get(environment["AWS_ENDPOINT_URL"], timeout=5)
-                break
-            time.sleep(0.1)
-        os.environ.update(environment)
-        client = boto3.client("s3")
-        client.create_bucket(Bucket="benchmark")
-
-        def put(objects: dict[str, bytes]) -> None:
-            for path, data in objects.items():
-                client.put_object(Bucket="benchmark", Key=f"vault/{path}", Body=data)
-
-        with ThreadPoolExecutor(4) as pool:
-            for _ in pool.map(put, backups(count, url)):
-                pass
-        yield url, environment
-    finally:
-        server.terminate()
-        server.wait()
+    """Make a vault in an S3 server that takes its time; yields its URL and what the environment has to hold."""
+    port = free_port()
+    program = (sys.executable, HERE / "latent_s3.py", str(port), str(count), "--latency", str(LATENCY))
+    with running(*program, port=port):
+        yield "s3://benchmark/vault", CREDENTIALS | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
 
 
-def measure(words: list[str], environment: dict[str, str], output: Path) -> Figures:
+@contextlib.contextmanager
+def restics_repository(count: int) -> Iterator[dict[str, str]]:
+    """Make a repository of restic with so many snapshots; yields what the environment has to hold.
+
+    Some are made by backups of one small file. Then all are given another tag, which writes each anew, and the old
+    ones are put back beside them, until they are enough.
+    """
+    with tempfile.TemporaryDirectory(prefix="xbackup-benchmark-") as name:
+        folder = Path(name)
+        snapshots, kept = folder / "repository" / "snapshots", folder / "kept"
+        environment = {"RESTIC_REPOSITORY": str(folder / "repository"), "RESTIC_PASSWORD": "benchmark"}
+        environment["RESTIC_CACHE_DIR"] = str(folder / "cache")
+
+        def restic(*words: str) -> None:
+            command = ["restic", "--quiet", *words]
+            subprocess.run(command, check=True, env=os.environ | environment, stdout=subprocess.DEVNULL)
+
+        restic("init")
+        (folder / "file").write_text("small")
+        newest = datetime.now(UTC) - timedelta(hours=1)
+        for number in range(min(count, 80)):
+            at = newest - timedelta(hours=8 * number)
+            restic("backup", str(folder / "file"), "--time", f"{at:%Y-%m-%d %H:%M:%S}")
+        while (there := len(list(snapshots.iterdir()))) < count:
+            shutil.copytree(snapshots, kept)
+            restic("tag", "--set", f"of {there}")
+            for old in list(kept.iterdir())[: count - there]:
+                shutil.copy(old, snapshots / old.name)
+            shutil.rmtree(kept)
+        yield environment
+
+
+def measure(words: list[str], environment: dict[str, str], output: Path) -> Measured:
     """Run the command as a process of its own."""
+    forget_requests = _requests_of(environment)
+    forget_requests()
     with output.open("wb") as file:
-        return run([sys.executable, "-m", "airflow_provider_xbackup.cli.main", *words], environment, file)
+        figures = run(words, environment, file)
+    return Measured(figures, forget_requests(), output.stat().st_size)
+
+
+def _requests_of(environment: dict[str, str]) -> Callable[[], int | None]:
+    endpoint = environment.get("AWS_ENDPOINT_URL")
+    if endpoint is None:
+        return lambda: None
+
+    return lambda: sum(requests.get(f"{endpoint}{ANSWERED}", timeout=60).json().values())
+
+
+def of_xbackup(sizes: dict[str, list[int]], commands: list[str], runs: int, output: Path) -> Iterator[str]:
+    """Measure this package's commands.
+
+    :param sizes: how many backups there are, by where
+    :param commands: which
+    :param runs: how often each
+    :param output: a file for what they print
+    """
+    makers = {"disk": vault_on_disk, f"S3, {LATENCY * 1000:g} ms": vault_on_s3}
+    for (store, make), counts in zip(makers.items(), sizes.values(), strict=True):
+        for count in counts:
+            with make(count) as (url, environment):
+                for name in commands:
+                    words = [url if word == "VAULT" else word for word in COMMANDS[name]]
+                    command = [sys.executable, "-m", "airflow_provider_xbackup.cli.main", *words]
+                    measured = [measure(command, environment, output) for _ in range(runs)]
+                    yield _row(f"xbackup {name}", store, count, measured)
+
+
+def of_restic(counts: list[int], runs: int, output: Path) -> Iterator[str]:
+    """Measure restic's commands.
+
+    :param counts: how many snapshots there are
+    :param runs: how often each
+    :param output: a file for what they print
+    """
+    for count in counts:
+        with restics_repository(count) as environment:
+            for name, words in RESTICS.items():
+                yield _row(
+                    f"restic {name}",
+                    "disk",
+                    count,
+                    [measure(["restic", *words], environment, output) for _ in range(runs)],
+                )
+
+
+def _row(name: str, store: str, count: int, runs: list[Measured]) -> str:
+    def median(pick: Callable[[Figures], float]) -> float:
+        return statistics.median(pick(run.figures) for run in runs)
+
+    requests = "" if runs[0].requests is None else f"{runs[0].requests:,}"
+    return (
+        f"| `{name}` | {store} | {count:,} | {median(lambda run: run.wall):.1f} "
+        f"| {median(lambda run: run.cpu):.1f} | {max(run.figures.peak for run in runs):.0f} "
+        f"| {requests} | {runs[0].written / (1 << 20):.1f} |"
+    )
 
 
 def main() -> None:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", type=int, nargs="*", default=[1000, 10_000, 100_000], metavar="N")
-    parser.add_argument("--s3-sizes", type=int, nargs="*", default=[1000, 10_000], metavar="N")
+    parser.add_argument("--sizes", type=int, nargs="*", default=[10, 1000, 10_000], metavar="N")
+    parser.add_argument("--s3-sizes", type=int, nargs="*", default=[10_000], metavar="N")
+    parser.add_argument("--restic-sizes", type=int, nargs="*", default=[1000, 10_000], metavar="N")
     parser.add_argument("--runs", type=int, default=3, metavar="N", help="how often; the median counts")
     parser.add_argument("--commands", nargs="*", default=list(COMMANDS), choices=list(COMMANDS), metavar="NAME")
     args = parser.parse_args()
     print(f"Load of the machine at the beginning: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores.\n")
-    print("| Command | Store | Backups | Wall s | Wall s, all runs | CPU s | Peak memory MiB | Output MiB |")
-    print("|---|---|---:|---:|---|---:|---:|---:|")
-    makers: list[tuple[str, Callable[[int], contextlib.AbstractContextManager[tuple[str, dict[str, str]]]]]]
-    makers = [("disk", vault_on_disk), ("S3 (moto)", vault_on_s3)]
+    print("| Command | Store | Backups | Wall s | CPU s | Peak memory MiB | Requests | Output MiB |")
+    print("|---|---|---:|---:|---:|---:|---:|---:|")
+    sizes = {"disk": args.sizes, "S3": args.s3_sizes}
     with tempfile.TemporaryDirectory() as folder:
-        for (store, make), sizes in zip(makers, (args.sizes, args.s3_sizes), strict=True):
-            for count in sizes:
-                with make(count) as (url, environment):
-                    for name in args.commands:
-                        words = [url if word == "VAULT" else word for word in COMMANDS[name]]
-                        output = Path(folder) / "output"
-                        runs = [measure(words, environment, output) for _ in range(args.runs)]
-                        print(_row(name, store, count, runs, output.stat().st_size), flush=True)
-    print(f"\nLoad at the end: {os.getloadavg()[0]:.1f}.")
-
-
-def _row(name: str, store: str, count: int, runs: list[Figures], written: int) -> str:
-    def median(pick: Callable[[Figures], float]) -> float:
-        return statistics.median(pick(run) for run in runs)
-
-    walls = ", ".join(f"{run.wall:.1f}" for run in runs)
-    return (
-        f"| `{name}` | {store} | {count:,} | {median(lambda run: run.wall):.1f} | {walls} "
-        f"| {median(lambda run: run.cpu):.1f} | {max(run.peak for run in runs):.0f} "
-        f"| {written / (1 << 20):.1f} |"
-    )
+        output = Path(folder) / "output"
+        for row in of_xbackup(sizes, args.commands, args.runs, output):
+            print(row, flush=True)
+        for row in of_restic(args.restic_sizes, args.runs, output):
+            print(row, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """An S3 server that lists and reads what a vault of very many backups holds, and takes its time for each answer.
 
-It keeps everything in memory, knows no credentials and refuses to write. On SIGTERM it says how many requests it
-answered, by kind, as JSON.
+It keeps everything in memory and knows no credentials. ``GET /-/answered`` tells, and forgets, how many requests
+it has answered by kind, as JSON.
 
     python benchmarks/latent_s3.py PORT BACKUPS [--latency 0.02]
 """
@@ -12,17 +12,20 @@ import argparse
 import asyncio
 import hashlib
 import json
-import signal
-from bisect import bisect_right
+import re
+from bisect import bisect_right, insort
 from collections import Counter
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
-from catalog import backups
+from stored import backups
 
 BUCKET = "benchmark"
 PREFIX = "vault/"
+#: Where it tells what it has answered.
+ANSWERED = "/-/answered"
 _PAGE = 1000
+_LENGTH = re.compile(rb"^content-length: *(\d+)", re.IGNORECASE | re.MULTILINE)
 _WRITTEN = "2026-01-01T00:00:00.000Z"
 _MODIFIED = "Thu, 01 Jan 2026 00:00:00 GMT"
 
@@ -42,16 +45,24 @@ class Bucket:
         self._keys = sorted(self._objects)
         self.answered: Counter[str] = Counter()
 
-    def answer(self, method: str, target: str) -> tuple[int, dict[str, str], bytes]:
+    def answer(self, method: str, target: str, sent: bytes) -> tuple[int, dict[str, str], bytes]:
         """Answer a request: status, headers, body."""
         parts = urlsplit(target)
+        if parts.path == ANSWERED:
+            told, self.answered = json.dumps(self.answered), Counter()
+            return 200, {"Content-Type": "application/json"}, told.encode()
         key = unquote(parts.path).removeprefix(f"/{BUCKET}").lstrip("/")
         if method == "GET" and not key:
             self.answered["list"] += 1
             return 200, {"Content-Type": "application/xml"}, self._list(parse_qs(parts.query)).encode()
-        if method not in ("GET", "HEAD"):
+        if method not in ("GET", "HEAD", "PUT"):
             return 405, {}, b""
         self.answered[method.lower()] += 1
+        if method == "PUT":
+            if key not in self._objects:
+                insort(self._keys, key)
+            self._objects[key] = sent
+            return 200, {"ETag": _etag(sent)}, b""
         data = self._objects.get(key)
         if data is None:
             return 404, {}, b"" if method == "HEAD" else b"<Error><Code>NoSuchKey</Code></Error>"
@@ -99,21 +110,21 @@ def _etag(data: bytes) -> str:
 
 
 async def serve(port: int, bucket: Bucket, latency: float) -> None:
-    """Answer until told to end.
+    """Answer until the process ends.
 
     :param port: where to listen, on this machine
     :param bucket: the objects
     :param latency: seconds from a request to its answer
     """
-    ended = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 method, target, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
+                length = _LENGTH.search(head)
+                sent = await reader.readexactly(int(length[1])) if length else b""
                 await asyncio.sleep(latency)
-                status, headers, body = bucket.answer(method, target)
+                status, headers, body = bucket.answer(method, target, sent)
                 headers.setdefault("Content-Length", str(len(body)))
                 lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
                 writer.write(f"HTTP/1.1 {status} .\r\n{lines}\r\n".encode() + body)
@@ -122,9 +133,7 @@ async def serve(port: int, bucket: Bucket, latency: float) -> None:
             writer.close()
 
     server = await asyncio.start_server(connected, "127.0.0.1", port, backlog=256)
-    await ended.wait()
-    server.close()
-    print(json.dumps(bucket.answered))
+    await server.serve_forever()
 
 
 def main() -> None:
