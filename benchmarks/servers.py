@@ -166,6 +166,20 @@ def write_zip(path: Path, size: int, content: str) -> None:
     return None
 
 
+def write_json(path: Path, size: int) -> None:
+    """Write the JSON of a bot, of about a size.
+
+    :param path: where
+    :param size: bytes, about
+    """
+    text = _entities()
+    with path.open("wb") as file:
+        file.write(b'{"flows": [')
+        while file.tell() < size:
+            file.write(text + b",")
+        file.write(text + b"]}")
+
+
 def _entities() -> bytes:
     chosen = random.Random(1)
     words = ["".join(chosen.choices("etaoinshrdlu", k=chosen.randrange(3, 11))) for _ in range(2000)]

@@ -3,7 +3,7 @@
 Everything runs on this machine, the contenders in turn, each in a process of its own. Prints Markdown, and writes
 it into a file where one is named.
 
-    python benchmarks/transfer.py [--parts stores costs memory links] [--runs 5] [--output FILE]
+    python benchmarks/transfer.py [--parts stores costs bots memory breaks links] [--runs 5] [--output FILE]
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from cutting_link import CuttingLink
 from measured import Figures, run_line
 from servers import (
     BUCKET,
@@ -29,6 +30,7 @@ from servers import (
     slow_link,
     source,
     storing_s3,
+    write_json,
     write_zip,
 )
 
@@ -229,29 +231,66 @@ def costs(bench: Bench) -> Iterator[str]:
         file.unlink()
 
 
+def bots(bench: Bench) -> Iterator[str]:
+    """Tell what zstd and encryption cost, on 1 GiB of a bot's JSON."""
+    file = bench.folder / "bot.json"
+    write_json(file, GIB)
+    ours = {
+        "as it is": bench.python("draft", sys.executable),
+        "zstd": bench.python("draft", sys.executable, compress=True),
+        "zstd, encrypted": bench.python("draft", sys.executable, compress=True, recipients=[KEY]),
+    }
+    with source(bench.folder, file) as port, bench.discarding() as place:
+        figures = bench.measure(ours, f"http://127.0.0.1:{port}/{file.name}", place)
+        yield from table("What zstd and encrypting cost: 1 GiB of a bot's JSON", figures)
+    file.unlink()
+
+
 def memory(bench: Bench) -> Iterator[str]:
     """Tell the peak of memory for files of several sizes, into S3 that discards them."""
     figures = {}
-    once = Bench(bench.others, bench.folder, 1)
     for size in (1, 4, 20):
         file = bench.folder / f"holes-{size}.zip"
         write_zip(file, size * GIB, "holes")
         with source(bench.folder, file) as port, bench.discarding() as place:
-            run = {
-                f"{size} GiB": bench.python("xbackup", sys.executable, check="structure"),
-                f"{size} GiB, encrypted": bench.python(
-                    "xbackup", sys.executable, check="structure", encrypt_to=KEY
-                ),
-            }
-            figures |= once.measure(run, f"http://127.0.0.1:{port}/{file.name}", place)
+            for name, options in (
+                ("", {}),
+                (", encrypted", {"encrypt_to": KEY}),
+                (", and as much of attachments", {"attachments": True}),
+            ):
+                run = bench.python("xbackup", sys.executable, check="structure", **options)
+                figures[f"{size} GiB{name}"] = run(f"http://127.0.0.1:{port}/{file.name}", place, 0)
         file.unlink()
     yield from table("Memory by size", figures, relative=False)
+
+
+def breaks(bench: Bench) -> Iterator[str]:
+    """Tell what it costs when the connection breaks at 19 of 20 GiB."""
+    file = bench.folder / "holes.zip"
+    write_zip(file, 20 * GIB, "holes")
+    yield "### 20 GiB, the connection broken at 19\n"
+    yield "| | Wall s | CPU s | Peak MiB | GiB sent again |"
+    yield "|---|---:|---:|---:|---:|"
+    for name, options in (("plain", {}), ("encrypted", {"encrypt_to": KEY})):
+        with (
+            source(bench.folder, file) as port,
+            CuttingLink(port, 19 * GIB).running() as link,
+            bench.discarding() as place,
+        ):
+            run = bench.python("xbackup", sys.executable, check="structure", **options)
+            one = run(f"http://127.0.0.1:{link.port}/{file.name}", place, 0)
+            if not link.cut:
+                raise SystemExit("The connection has not been broken.")
+            again = (link.brought - file.stat().st_size) / GIB
+        yield f"| {name} | {one.wall:.1f} | {one.cpu:.1f} | {one.peak:.0f} | {again:.3f} |"
+    yield ""
+    file.unlink()
 
 
 def links(bench: Bench) -> Iterator[str]:
     """Tell what more connections bring where each of them is slow."""
     file = bench.folder / "incompressible.zip"
-    write_zip(file, GIB, "random")
+    write_zip(file, GIB // 2, "random")
     figures = {}
     for served, redirect, ranges in (
         ("a link to a storage", True, True),
@@ -263,16 +302,11 @@ def links(bench: Bench) -> Iterator[str]:
             slow_link(port, 10e6, 0.08) as slow,
             bench.discarding() as place,
         ):
-            runs = {
-                f"{served}, {count} connection{'s' * (count > 1)}": bench.python(
-                    "xbackup", sys.executable, check="structure", connections=count
-                )
-                for count in (1, 4, 8)
-                if ranges or count == 8
-            }
-            url = f"http://127.0.0.1:{slow}/{file.name}"
-            figures |= {name: run(url, place, 0) for name, run in runs.items()}
-    yield from table("1 GiB over connections of 10 MB/s and 80 ms each", figures, relative=False)
+            for count in (1, 8) if ranges else (8,):
+                run = bench.python("xbackup", sys.executable, check="structure", connections=count)
+                name = f"{served}, {count} connection{'s' * (count > 1)}"
+                figures[name] = run(f"http://127.0.0.1:{slow}/{file.name}", place, 0)
+    yield from table("512 MiB over connections of 10 MB/s and 80 ms each", figures, relative=False)
     file.unlink()
 
 
@@ -292,7 +326,7 @@ def _on_s3(port: int) -> Place:
     return Place(f"s3://{BUCKET}", CREDENTIALS | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"})
 
 
-PARTS = {each.__name__: each for each in (stores, costs, memory, links)}
+PARTS = {each.__name__: each for each in (stores, costs, bots, memory, breaks, links)}
 
 
 def main() -> None:
