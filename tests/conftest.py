@@ -52,3 +52,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if hypothesis.is_hypothesis_test(getattr(item, "obj", None)):
             item.add_marker("property")
+
+
+@pytest.fixture(scope="session")
+def airflow_database() -> None:
+    """Make Airflow's metadata database, in SQLite, for all tests of this process that need one."""
+    from airflow.utils.db import initdb
+
+    initdb()

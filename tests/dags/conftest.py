@@ -19,20 +19,6 @@ BUNDLES = {
 }
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep these tests in one process: the metadata database is made once, and SQLite has one writer."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("airflow database"))
-
-
-@pytest.fixture(scope="session")
-def airflow_database() -> None:
-    from airflow.utils.db import initdb
-
-    initdb()
-
-
 @pytest.fixture
 def simulator() -> Iterator[Simulator]:
     settings = SimulatorSettings()

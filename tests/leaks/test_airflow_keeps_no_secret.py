@@ -17,15 +17,6 @@ if TYPE_CHECKING:
     from conftest import Scene
 
 BUNDLE = Path(__file__).resolve().parents[1] / "dags" / "bundle"
-# The metadata database is made once, and SQLite has one writer.
-pytestmark = pytest.mark.xdist_group("airflow database")
-
-
-@pytest.fixture(scope="module")
-def airflow_database() -> None:
-    from airflow.utils.db import initdb
-
-    initdb()
 
 
 @pytest.fixture

@@ -18,20 +18,6 @@ from starlette.routing import compile_path
 from airflow_provider_xbackup.vault import Vault
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep these tests in the process that has the metadata database: Airflow looks there for revoked tokens."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("airflow database"))
-
-
-@pytest.fixture(scope="session")
-def airflow_database() -> None:
-    from airflow.utils.db import initdb
-
-    initdb()
-
-
 @pytest.fixture
 def sample(tmp_path: Path) -> SampleVault:
     """An empty vault on this disk."""
