@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import json
 import os
 import shutil
@@ -57,6 +58,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def airflow_database() -> None:
     """Make Airflow's metadata database, in SQLite, for all tests of this process that need one."""
+    from airflow.sdk.execution_time import supervisor
     from airflow.utils.db import initdb
 
     initdb()
+    # What dag.test() asks; Airflow 3.1 makes another for every task, which takes seconds, and never closes it.
+    supervisor.in_process_api_server = functools.cache(supervisor.in_process_api_server)

@@ -27,10 +27,11 @@ def rows_of(lines: list[str]) -> list[str]:
 
 
 def test_the_benchmark_of_long_listings_measures_every_command() -> None:
-    lines = printed_by("catalog", "--sizes", "20", "--s3-sizes", "--runs", "1")
+    lines = printed_by("catalog", "--sizes", "20", "--s3-sizes", "20", "--restic-sizes", "--runs", "1")
 
     rows = [row for row in rows_of(lines) if row.startswith("`")]
-    assert rows == ["`list --json`", "`list`", "`status`", "`retention plan`", "`retention plan --json`"]
+    commands = ("list", "list --json", "status", "retention plan", "retention plan --json")
+    assert rows == [f"`xbackup {name}`" for name in (*commands, "verify --level presence")] * 2
 
 
 @inside_airflow

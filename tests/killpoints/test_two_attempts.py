@@ -48,8 +48,9 @@ class Held:
 
     def wait_until_held(self) -> None:
         """Wait until it waits, or has gone another way to its end because of what the other attempt did."""
-        readable, _, _ = select.select([self._held], [], [], 60)
-        assert readable, "it hangs"
+        held = select.poll()
+        held.register(self._held)
+        assert held.poll(60_000), "it hangs"
 
     def let_go(self) -> None:
         """Let it go on."""
