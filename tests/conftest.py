@@ -25,6 +25,7 @@ for name in [name for name in os.environ if name.startswith(("AIRFLOW", "AWS_", 
 os.environ.update(
     AIRFLOW_HOME=_HOME,
     AIRFLOW__CORE__LOAD_EXAMPLES="False",
+    XBACKUP_CACHE_DIR="",  # what one test has read of a vault is no other's business
     AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST=json.dumps(
         [
             {

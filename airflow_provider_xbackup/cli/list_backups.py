@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    vault = vaults.open_vault(args)
+    vault = vaults.open_remembered(args)
     catalog = vault.backups(args.service, args.account)
     if args.json:
         text.write_array(as_json(backup) | _checked(backup, args) for backup in catalog)

@@ -68,11 +68,12 @@ def run(args: argparse.Namespace) -> int:
         "override": check_overrides(args.override),
         "now": datetime.now(UTC),
     }
-    vault = vaults.open_vault(args)
     if args.action == "plan":
+        vault = vaults.open_remembered(args)
         outlook = plan_retention(vault, policy, **options)
         _write_json(str(vault.url), options["now"], outlook) if args.json else _write_plans(outlook.plans)
         return _report(outlook)
+    vault = vaults.open_vault(args)
     applied = apply_retention(vault, policy, garbage_after=args.garbage_after, **options)
     if args.json:
         _write_json(str(vault.url), options["now"], applied, **_done(applied))

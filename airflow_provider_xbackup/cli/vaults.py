@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
 if TYPE_CHECKING:
@@ -51,6 +52,29 @@ def open_vault(args: argparse.Namespace) -> Vault:
     vault = connect(args.vault, debug=args.debug)
     vault.require()
     return vault
+
+
+def open_remembered(args: argparse.Namespace) -> Vault:
+    """Open a vault for a command that looks at all backups and changes none.
+
+    Of a vault that is not on this machine's disk, manifests and records that were read before are not read again;
+    see :class:`~airflow_provider_xbackup.vault.remembered.Remembered`.
+
+    :param args: the arguments of the command
+    :return: the vault, which exists
+    :raises BackupError: when it does not, or cannot be reached
+    """
+    from airflow_provider_xbackup.vault.remembered import Remembered
+
+    vault = open_vault(args)
+    folder = os.environ.get("XBACKUP_CACHE_DIR", os.path.join(_caches(), "xbackup"))
+    if folder and vault.url.scheme != "file":
+        vault.store.remember(Remembered(Path(folder, "objects.sqlite"), str(vault.url)))
+    return vault
+
+
+def _caches() -> str:
+    return os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
 
 
 def connect(address: str, *, debug: bool) -> Vault:

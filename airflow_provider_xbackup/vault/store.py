@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from tenacity import AttemptManager
 
     from airflow_provider_xbackup.vault.objectlocks import ObjectLocks
+    from airflow_provider_xbackup.vault.remembered import Remembered
     from airflow_provider_xbackup.vault.uploads import OpenUploads
     from airflow_provider_xbackup.vault.versions import BucketVersions
 
@@ -122,6 +123,7 @@ class Store:
         self._uploads = uploads
         self._opened: ObjectStore | None = None
         self._prepared = False
+        self._remembered: Remembered | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.url)!r})"
@@ -311,6 +313,13 @@ class Store:
 
     # -- reading ---------------------------------------------------------------------------------------
 
+    def remember(self, remembered: Remembered) -> None:
+        """Read small objects once: those that a listing shows unchanged are not asked for again.
+
+        :param remembered: what was read of this vault before
+        """
+        self._remembered = remembered
+
     def head(self, path: str) -> StoredObject:
         """Ask for an object's size and the like.
 
@@ -340,6 +349,15 @@ class Store:
         :raises UnreadableObjectError: when it is larger, or this one object cannot be read
         :raises VaultError: when the store does not answer
         """
+        if self._remembered is None:
+            return self._read(path, limit)
+        data = self._remembered.recall(path)
+        if data is None or len(data) > limit:
+            data = self._read(path, limit)
+            self._remembered.keep(path, data)
+        return data
+
+    def _read(self, path: str, limit: int) -> bytes:
         import obstore
 
         def get() -> tuple[bytes | None, int]:
@@ -409,7 +427,10 @@ class Store:
             if chunk is None:
                 return
             for meta in chunk:
-                yield _stored(meta)
+                found = _stored(meta)
+                if self._remembered is not None:
+                    self._remembered.show(found)
+                yield found
 
     def list_folders(self, prefix: str = "") -> tuple[str, ...]:
         """List the names of the folders directly below a folder, sorted.

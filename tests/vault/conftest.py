@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from s3_gate import Gate, gate_before
 
 from airflow_provider_xbackup.vault import Backup, Vault
 from airflow_provider_xbackup.vault.checks import Check
@@ -130,7 +131,12 @@ def answers() -> Iterator[Answers]:
     thread.join()
 
 
-Store = Callable[..., Any]
+@pytest.fixture
+def gate(s3: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    """Everything goes through a gate before the bucket's server."""
+    with gate_before(s3.endpoint) as gate:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", gate.url)
+        yield gate
 
 
 @pytest.fixture

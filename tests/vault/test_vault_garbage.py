@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 import textwrap
-import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
+from s3_gate import Gate
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
 from airflow_provider_xbackup.vault import Vault, connect
@@ -525,61 +521,6 @@ def test_who_may_only_read_a_folder_may_look_for_garbage(guarded: Vault) -> None
         assert len(found(guarded)) == 2
         with pytest.raises(UnwritableFolderError):
             collect_garbage(guarded)
-
-
-@dataclass
-class Gate:
-    """A gate before an S3 server that answers some requests itself."""
-
-    refused: Callable[[str, str], bool] = lambda method, query: False
-    status: int = 403
-    code: str = "AccessDenied"
-    seen: list[str] = field(default_factory=list)
-
-
-@pytest.fixture
-def gate(s3, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
-    told = Gate()
-    behind = urlsplit(s3.endpoint)
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            told.seen.append(f"{self.command} {self.path}")
-            if told.refused(self.command, urlsplit(self.path).query):
-                status, headers = told.status, [("Content-Type", "application/xml")]
-                data = f"<Error><Code>{told.code}</Code><Message>No.</Message></Error>".encode()
-            else:
-                connection = http.client.HTTPConnection(behind.hostname or "", behind.port, timeout=30)
-                connection.request(self.command, self.path, body, dict(self.headers.items()))
-                answer = connection.getresponse()
-                status, headers, data = answer.status, answer.getheaders(), answer.read()
-                connection.close()
-            self.send_response_only(status)
-            for name, value in headers:
-                if name.lower() not in ("content-length", "transfer-encoding", "connection"):
-                    self.send_header(name, value)
-            length = {name.lower(): value for name, value in headers}.get("content-length", "0")
-            self.send_header("Content-Length", length if self.command == "HEAD" else str(len(data)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(data)
-
-        do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = answer  # noqa: N815
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
-    yield told
-    server.shutdown()
-    server.server_close()
-    thread.join()
 
 
 def test_what_a_bucket_refuses_to_remove_is_told_and_goes_the_next_time(s3, gate: Gate) -> None:
