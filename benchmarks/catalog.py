@@ -37,6 +37,8 @@ COMMANDS = {
     "retention plan --json": ["retention", "plan", "VAULT", *POLICY, "--json"],
     "verify --level presence": ["verify", "VAULT", "--level", "presence"],
 }
+#: Those that read nothing again.
+REMEMBERING = ("list --json", "status", "retention plan --json")
 RESTICS = {
     "snapshots": ["snapshots"],
     "snapshots --json": ["snapshots", "--json"],
@@ -133,23 +135,28 @@ def _requests_of(environment: dict[str, str]) -> Callable[[], int | None]:
     return lambda: sum(requests.get(f"{endpoint}{ANSWERED}", timeout=60).json().values())
 
 
-def of_xbackup(sizes: dict[str, list[int]], commands: list[str], runs: int, output: Path) -> Iterator[str]:
-    """Measure this package's commands.
+def of_xbackup(sizes: dict[str, list[int]], commands: list[str], runs: int, folder: Path) -> Iterator[str]:
+    """Measure this package's commands; on S3 also when everything was read before.
 
     :param sizes: how many backups there are, by where
     :param commands: which
     :param runs: how often each
-    :param output: a file for what they print
+    :param folder: for what they print and remember
     """
     makers = {"disk": vault_on_disk, f"S3, {LATENCY * 1000:g} ms": vault_on_s3}
     for (store, make), counts in zip(makers.items(), sizes.values(), strict=True):
         for count in counts:
             with make(count) as (url, environment):
+                forgetful = environment | {"XBACKUP_CACHE_DIR": ""}
+                remembering = environment | {"XBACKUP_CACHE_DIR": str(folder / "cache")}
                 for name in commands:
                     words = [url if word == "VAULT" else word for word in COMMANDS[name]]
                     command = [sys.executable, "-m", "airflow_provider_xbackup.cli.main", *words]
-                    measured = [measure(command, environment, output) for _ in range(runs)]
+                    measured = [measure(command, forgetful, folder / "output") for _ in range(runs)]
                     yield _row(f"xbackup {name}", store, count, measured)
+                    if store != "disk" and name in REMEMBERING:
+                        again = [measure(command, remembering, folder / "output") for _ in range(runs + 1)]
+                        yield _row(f"xbackup {name}", f"{store}, again", count, again[1:])
 
 
 def of_restic(counts: list[int], runs: int, output: Path) -> Iterator[str]:
@@ -196,10 +203,9 @@ def main() -> None:
     print("|---|---|---:|---:|---:|---:|---:|---:|")
     sizes = {"disk": args.sizes, "S3": args.s3_sizes}
     with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / "output"
-        for row in of_xbackup(sizes, args.commands, args.runs, output):
+        for row in of_xbackup(sizes, args.commands, args.runs, Path(folder)):
             print(row, flush=True)
-        for row in of_restic(args.restic_sizes, args.runs, output):
+        for row in of_restic(args.restic_sizes, args.runs, Path(folder) / "output"):
             print(row, flush=True)
 
 
