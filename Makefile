@@ -77,8 +77,8 @@ test-deployment: $(DEPLOYMENT)/.ready  ## Airflow with Celery, Redis and Postgre
 	@scripts/system-packages.sh postgresql redis-server
 	$(DEPLOYMENT)/bin/python -m pytest -m deployment tests/deployment --outcome-table docs/results/deployment.md
 
-test-matrix: $(READY)  ## the tests on every supported version, or in one cell: CELL=3.1.8-py3.12-lowest
-	$(BIN)/nox $(if $(CELL),--session 'suite($(CELL))')
+test-matrix: $(READY)  ## the tests on every supported version, or in one cell: CELL=3.1.8-py3.12-lowest, SUITE=airflow
+	@SUITE=$(SUITE) $(BIN)/nox $(if $(CELL),--session 'suite($(CELL))')
 
 dist: $(READY)  ## the wheel and the source distribution in dist, checked
 	@rm -rf dist

@@ -2,7 +2,7 @@
 
 A cell is an Airflow, a Python and a way to resolve the dependencies. ``make test-matrix CELL=3.1.8-py3.12-lowest``
 runs one, ``nox --list`` shows all. Each runs the suite with every extra in an environment of its own and writes
-its row of ``docs/results/versions.md``.
+its row of ``docs/results/versions.md``. With ``SUITE=airflow`` it runs only the tests that meet Airflow.
 """
 
 from __future__ import annotations
@@ -36,6 +36,31 @@ OTHERS_BOUNDS = (
     "sagemaker-studio<1.1",  # of the amazon provider, which says so itself since 9.39
     "botocore<1.42",  # boto3 goes with its own minor version; the newest botocore would pull it up
 )
+
+SUITES = {
+    "all": ("tests",),
+    "airflow": (
+        *(
+            f"tests/{name}"
+            for name in ("dags", "hooks", "operators", "page", "sensors", "tasks", "transfers", "triggers")
+        ),
+        *(
+            f"tests/test_{name}.py"
+            for name in (
+                "assets",
+                "extra_links",
+                "imports",
+                "lineage",
+                "notifications",
+                "provider_info",
+                "task_groups",
+            )
+        ),
+        "tests/leaks/test_airflow_keeps_no_secret.py",
+        "tests/upgrade",
+    ),
+}
+SUITE = os.environ.get("SUITE") or "all"
 
 TOOLS = ("--group", "test", "--group", "docs", "--group", "release")
 
@@ -71,10 +96,21 @@ def suite(session: nox.Session, airflow: str, resolution: str) -> None:
         return
     report = _folder(session) / "report.xml"
     session.run(
-        *("python", "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup", f"--junitxml={report}"),
+        *(
+            "python",
+            "-m",
+            "pytest",
+            "-q",
+            "-n",
+            "2",
+            "--dist",
+            "loadgroup",
+            f"--junitxml={report}",
+            *SUITES[SUITE],
+        ),
         success_codes=[0, 1],
     )
-    session.run("python", "scripts/versions.py", resolution, str(report))
+    session.run("python", "scripts/versions.py", resolution, SUITE, str(report))
 
 
 def _resolve(session: nox.Session, airflow: str, resolution: str) -> Path:

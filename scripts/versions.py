@@ -14,13 +14,13 @@ from xml.etree import ElementTree
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "results" / "versions.md"
 HEAD = (
-    "| Airflow | Python | Dependencies | Passed | Failed | Skipped | Day |",
-    "|---|---|---|--:|--:|--:|---|",
+    "| Airflow | Python | Dependencies | Tests | Passed | Failed | Skipped | Day |",
+    "|---|---|---|---|--:|--:|--:|---|",
 )
 
-#: A row's cells; the first three say which cell of the matrix it is.
+#: A row's cells; the first four say which cell of the matrix it is, and which tests ran.
 Row = tuple[str, ...]
-_KEY = 3
+_KEY = 4
 
 
 def read_rows(page: str) -> list[Row]:
@@ -46,8 +46,8 @@ def with_row(rows: list[Row], row: Row) -> list[Row]:
 
 
 def _cell(row: Row) -> Row:
-    airflow, python, resolution = row[:_KEY]
-    return (airflow, python.rpartition(".")[0], resolution)
+    airflow, python, resolution, suite = row[:_KEY]
+    return (airflow, python.rpartition(".")[0], resolution, suite)
 
 
 def read_counts(report: Path) -> tuple[int, int, int]:
@@ -63,23 +63,24 @@ def read_counts(report: Path) -> tuple[int, int, int]:
     return total - failed - skipped, failed, skipped
 
 
-def main(resolution: str, report: Path) -> int:
+def main(resolution: str, suite: str, report: Path) -> int:
     """Write the row of this environment.
 
     :param resolution: how its dependencies were resolved
+    :param suite: which tests ran
     :param report: the JUnit report of the suite
     :return: 0 when no test failed
     """
     passed, failed, skipped = read_counts(report)
     python = ".".join(map(str, sys.version_info[:3]))
     counts = (str(passed), str(failed), str(skipped))
-    row = (version("apache-airflow"), python, resolution, *counts, f"{datetime.now(UTC):%Y-%m-%d}")
+    row = (version("apache-airflow"), python, resolution, suite, *counts, f"{datetime.now(UTC):%Y-%m-%d}")
     PAGE.parent.mkdir(exist_ok=True)
     before = PAGE.read_text() if PAGE.exists() else ""
     PAGE.write_text(write_rows(with_row(read_rows(before), row)))
-    print(f"{row[0]} on {python}, {resolution}: {passed} passed, {failed} failed, {skipped} skipped")
+    print(f"{row[0]} on {python}, {resolution}, {suite}: {passed} passed, {failed} failed, {skipped} skipped")
     return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], Path(sys.argv[2])))
+    sys.exit(main(sys.argv[1], sys.argv[2], Path(sys.argv[3])))

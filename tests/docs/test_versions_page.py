@@ -32,28 +32,43 @@ def report(tmp_path: Path) -> Path:
 
 
 def test_a_run_writes_what_was_installed_and_how_its_tests_ended(versions: ModuleType, report: Path):
-    assert versions.main("highest", report) == 1
+    assert versions.main("highest", "all", report) == 1
 
     (row,) = versions.read_rows(versions.PAGE.read_text())
     assert row[0] == version("apache-airflow")
-    assert row[2:6] == ("highest", "5", "3", "1")
+    assert row[2:7] == ("highest", "all", "5", "3", "1")
 
 
 def test_another_run_of_a_cell_replaces_its_row_and_no_other(versions: ModuleType, report: Path):
-    versions.main("lowest", report)
-    versions.main("highest", report)
+    versions.main("lowest", "all", report)
+    versions.main("highest", "all", report)
     report.write_text(REPORT.replace('errors="1" failures="2"', 'errors="0" failures="0"'))
 
-    assert versions.main("highest", report) == 0
+    assert versions.main("highest", "all", report) == 0
 
     rows = versions.read_rows(versions.PAGE.read_text())
-    assert [(row[2], row[4]) for row in rows] == [("highest", "0"), ("lowest", "3")]
+    assert [(row[2], row[5]) for row in rows] == [("highest", "0"), ("lowest", "3")]
 
 
 def test_a_patch_of_python_is_not_another_cell(versions: ModuleType):
-    old, new = ("3.3.2", "3.12.1", "lowest", "1"), ("3.3.2", "3.12.13", "lowest", "2")
+    old, new = ("3.3.2", "3.12.1", "lowest", "all", "1"), ("3.3.2", "3.12.13", "lowest", "all", "2")
 
     assert versions.with_row([old], new) == [new]
+
+
+def test_a_run_of_some_tests_is_not_one_of_all(versions: ModuleType):
+    some, everything = ("3.3.2", "3.12.1", "lowest", "airflow"), ("3.3.2", "3.12.1", "lowest", "all")
+
+    assert versions.with_row([some], everything) == [some, everything]
+
+
+def test_every_folder_of_the_shorter_suite_is_there(versions: ModuleType):
+    chosen = re.search(r'"airflow": \((.*?)\n    \),', (ROOT / "noxfile.py").read_text(), re.DOTALL)[1]
+
+    names = re.findall(r'"(\w+)"', chosen)
+    assert len(names) > 10
+    for name in names:
+        assert (ROOT / "tests" / name).is_dir() or (ROOT / "tests" / f"test_{name}.py").is_file(), name
 
 
 def test_the_table_holds_nothing_but_rows_of_the_matrix(versions: ModuleType):
