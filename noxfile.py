@@ -60,7 +60,9 @@ SUITES = {
         "tests/upgrade",
     ),
 }
+#: Which tests run: a name of :data:`SUITES`.
 SUITE = os.environ.get("SUITE") or "all"
+TESTS = SUITES[SUITE]
 
 TOOLS = ("--group", "test", "--group", "docs", "--group", "release")
 
@@ -106,7 +108,7 @@ def suite(session: nox.Session, airflow: str, resolution: str) -> None:
             "--dist",
             "loadgroup",
             f"--junitxml={report}",
-            *SUITES[SUITE],
+            *TESTS,
         ),
         success_codes=[0, 1],
     )

@@ -38,7 +38,7 @@ COMMANDS = {
     "verify --level presence": ["verify", "VAULT", "--level", "presence"],
 }
 #: Those that read nothing again.
-REMEMBERING = ("list --json", "status", "retention plan --json")
+REMEMBERING = ("list --json", "retention plan --json")
 RESTICS = {
     "snapshots": ["snapshots"],
     "snapshots --json": ["snapshots", "--json"],

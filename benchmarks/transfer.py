@@ -318,7 +318,8 @@ def table(title: str, figures: dict[str, Figures], *, relative: bool = True) -> 
     yield f"|---|---:|{'---:|' * relative}---:|---:|"
     for name, one in figures.items():
         ratio = f" {one.wall / base.wall:.2f} |" if relative else ""
-        yield f"| {name} | {one.wall:.2f} |{ratio} {one.cpu:.2f} | {one.peak:.0f} |"
+        escaped = name.replace("|", "\\|")
+        yield f"| {escaped} | {one.wall:.2f} |{ratio} {one.cpu:.2f} | {one.peak:.0f} |"
     yield ""
 
 

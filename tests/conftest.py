@@ -63,5 +63,6 @@ def airflow_database() -> None:
     from airflow.utils.db import initdb
 
     initdb()
-    # What dag.test() asks; Airflow 3.1 makes another for every task, which takes seconds, and never closes it.
-    supervisor.in_process_api_server = functools.cache(supervisor.in_process_api_server)
+    if not hasattr(supervisor.in_process_api_server, "cache_info"):
+        # Airflow 3.1 makes another for every task of dag.test(), which takes seconds, and never closes it.
+        supervisor.in_process_api_server = functools.cache(supervisor.in_process_api_server)

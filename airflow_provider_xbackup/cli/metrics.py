@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from airflow_provider_xbackup.vault.status import AccountName, survey
 
-    vault = vaults.open_remembered(args)
+    vault = vaults.open_vault(args)
     vault.require()
     backups = vault.backups(args.service, args.account)
     accounts = survey(backups, frozenset(AccountName.parse(name) for name in args.expect))

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     if args.bots_of is not None:
         check_all_looked_at(args.service, args.account)
     promise = Promise(frozenset(AccountName.parse(name) for name in args.expect), args.rpo, args.verified_rpo)
-    vault = vaults.open_remembered(args)
+    vault = vaults.open_vault(args)
     now = datetime.now(UTC)
     bots = None if args.bots_of is None else _list_bots(args)
     backups, coverage = vault.backups(args.service, args.account), Coverage()

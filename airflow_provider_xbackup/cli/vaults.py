@@ -55,10 +55,10 @@ def open_vault(args: argparse.Namespace) -> Vault:
 
 
 def open_remembered(args: argparse.Namespace) -> Vault:
-    """Open a vault for a command that looks at all backups and changes none.
+    """Open a vault for a command that shows what is in it.
 
-    Of a vault that is not on this machine's disk, manifests and records that were read before are not read again;
-    see :class:`~airflow_provider_xbackup.vault.remembered.Remembered`.
+    Of a vault that is not on this machine's disk, manifests and check records that were read before are not read
+    again; see :class:`~airflow_provider_xbackup.vault.remembered.Remembered`.
 
     :param args: the arguments of the command
     :return: the vault, which exists
@@ -67,14 +67,20 @@ def open_remembered(args: argparse.Namespace) -> Vault:
     from airflow_provider_xbackup.vault.remembered import Remembered
 
     vault = open_vault(args)
-    folder = os.environ.get("XBACKUP_CACHE_DIR", os.path.join(_caches(), "xbackup"))
-    if folder and vault.url.scheme != "file":
-        vault.store.remember(Remembered(Path(folder, "objects.sqlite"), str(vault.url)))
+    folder = _cache_folder()
+    if folder is not None and vault.url.scheme != "file":
+        endpoints = [os.environ.get(name, "") for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")]
+        vault.store.remember(Remembered(folder, " ".join([str(vault.url), vault.store.account or "", *endpoints])))
     return vault
 
 
-def _caches() -> str:
-    return os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+def _cache_folder() -> Path | None:
+    """Return where objects may be kept; None where nobody has such a place, or wants one."""
+    named = os.environ.get("XBACKUP_CACHE_DIR")
+    if named is None:
+        caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+        named = os.path.join(caches, "xbackup") if os.path.isabs(caches) else ""
+    return Path(named).absolute() if named else None
 
 
 def connect(address: str, *, debug: bool) -> Vault:

@@ -6,11 +6,13 @@ import contextlib
 import hashlib
 import logging
 import os
-import sqlite3
-import threading
+import stat
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from airflow_provider_xbackup.vault import layout
 
 if TYPE_CHECKING:
     from airflow_provider_xbackup.vault.store import StoredObject
@@ -19,76 +21,108 @@ log = logging.getLogger(__name__)
 
 #: After so many seconds an object is read anew, so that what is gone from its vault does not stay here for good.
 _KEPT = 30 * 86_400
-#: Seconds for another process that writes.
-_PATIENCE = 2.0
-_TABLE = """
-CREATE TABLE IF NOT EXISTS objects (
-    key BLOB PRIMARY KEY, data BLOB NOT NULL, sha256 BLOB NOT NULL, at INTEGER NOT NULL
-) WITHOUT ROWID
-"""
+_DAY = 86_400
+#: Manifests and records have one or two KB.
+_LARGEST = 64 << 10
+_DIGEST = 32
 
 
 class Remembered:
-    """Small JSON objects of one vault, each by its path and the ETag that a listing showed it with.
+    """Manifests and check records of one vault, each by its path and the ETag that a listing showed it with.
 
-    It is right or empty: what no listing shows is not recalled, nor are bytes that are not those that were kept. A
-    file that cannot be used is done without.
+    It is right or empty: what no listing has shown is not recalled, and what came with another ETag than the
+    listing's is not kept. Neither are weak ETags believed, nor bytes that are not those that were kept. A folder
+    that cannot be used is done without.
 
-    :param file: an SQLite database of this user alone; made where there is none
-    :param vault: the vault's URL
+    :param folder: a folder of this user alone; made where there is none
+    :param scope: what tells the vault from all others
     """
 
-    def __init__(self, file: Path, vault: str) -> None:
-        self._vault = vault
-        self._lock = threading.Lock()
+    def __init__(self, folder: Path, scope: str) -> None:
+        self._scope = scope
         self._shown: dict[bytes, bytes] = {}
-        self._database = _opened(file)
+        self._folder = folder if _is_private(folder) else None
+        self._forget_what_is_old()
 
     def show(self, found: StoredObject) -> None:
         """Take notice of an object in a listing; only what was shown can be recalled or kept."""
-        if found.etag is not None and found.path.endswith(".json"):
-            facts = (found.etag, found.size, found.last_modified)
-            self._shown[_digest(found.path)] = _digest(self._vault, found.path, *facts)
+        if found.path.endswith(f"/{layout.MANIFEST}") or f"/{layout.CHECKS}/" in found.path:
+            key = self._key(found.path, found.etag, found.size)
+            if key is not None:
+                self._shown[_digest(found.path)] = key
 
     def recall(self, path: str) -> bytes | None:
         """Return an object as it was when it was last shown, None where it is not known."""
-        key = self._shown.get(_digest(path))
-        rows = [] if key is None else self._do("SELECT data, sha256 FROM objects WHERE key = ?", key)
-        return next((bytes(data) for data, digest in rows if hashlib.sha256(data).digest() == digest), None)
+        file = self._file(self._shown.get(_digest(path)))
+        if file is None:
+            return None
+        try:
+            if file.stat().st_mtime < time.time() - _KEPT:
+                return None
+            kept = file.read_bytes()
+        except OSError:
+            return None
+        digest, data = kept[:_DIGEST], kept[_DIGEST:]
+        return data if digest == _digest_of_kept(file, data) else None
 
-    def keep(self, path: str, data: bytes) -> None:
-        """Keep an object that was read."""
-        if (key := self._shown.get(_digest(path))) is not None:
-            row = (key, data, hashlib.sha256(data).digest(), int(time.time()))
-            self._do("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?)", *row)
+    def keep(self, path: str, etag: str | None, data: bytes) -> None:
+        """Keep an object that was read, if it is the one that was shown.
 
-    def _do(self, statement: str, *values: object) -> list[tuple[bytes, bytes]]:
-        with self._lock:
-            if self._database is None:
-                return []
-            try:
-                return self._database.execute(statement, values).fetchall()
-            except sqlite3.Error as exc:
-                log.debug("What was read of vaults before is of no use: %s", exc)
-                self._database = None
-                return []
+        :param path: where it was read
+        :param etag: what the store said it was
+        :param data: its bytes
+        """
+        key = self._key(path, etag, len(data))
+        file = self._file(key)
+        if file is None or key != self._shown.get(_digest(path)) or len(data) > _LARGEST:
+            return
+        written = file.with_name(f"{file.name}.{uuid4().hex}")
+        try:
+            file.parent.mkdir(mode=0o700, exist_ok=True)
+            with open(os.open(written, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as stream:
+                stream.write(_digest_of_kept(file, data) + data)
+            written.replace(file)
+        except OSError as exc:
+            log.debug("What is read of vaults cannot be kept in %s: %s", self._folder, exc)
+            self._folder = None
+
+    def _key(self, path: str, etag: str | None, size: int) -> bytes | None:
+        if not etag or etag.startswith("W/"):
+            return None
+        return _digest(self._scope, path, etag.strip('"'), size)
+
+    def _file(self, key: bytes | None) -> Path | None:
+        if key is None or self._folder is None:
+            return None
+        return self._folder / key.hex()[:2] / key.hex()
+
+    def _forget_what_is_old(self) -> None:
+        """Remove what is not recalled any more, once a day."""
+        if self._folder is None:
+            return
+        swept, now = self._folder / "swept", time.time()
+        with contextlib.suppress(OSError):
+            if swept.exists() and now - _DAY < swept.stat().st_mtime:
+                return
+            swept.touch(0o600)
+            for file in self._folder.glob("??/*"):
+                if file.stat().st_mtime < now - _KEPT:
+                    file.unlink()
 
 
-def _opened(file: Path) -> sqlite3.Connection | None:
+def _is_private(folder: Path) -> bool:
     try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        database = sqlite3.connect(file, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = NORMAL")
-        database.execute(_TABLE)
-        database.execute("DELETE FROM objects WHERE at < ?", (int(time.time()) - _KEPT,))
-    except (OSError, sqlite3.Error) as exc:
-        log.debug("What is read of vaults cannot be kept in %s: %s", file, exc)
-        return None
-    return database
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.lstat()
+    except OSError as exc:
+        log.debug("What is read of vaults cannot be kept in %s: %s", folder, exc)
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o077
 
 
 def _digest(*parts: object) -> bytes:
     return hashlib.blake2b("\0".join(map(str, parts)).encode(), digest_size=16).digest()
+
+
+def _digest_of_kept(file: Path, data: bytes) -> bytes:
+    return hashlib.sha256(file.name.encode() + data).digest()

@@ -314,7 +314,9 @@ class Store:
     # -- reading ---------------------------------------------------------------------------------------
 
     def remember(self, remembered: Remembered) -> None:
-        """Read small objects once: those that a listing shows unchanged are not asked for again.
+        """Read manifests and records once: those that a listing shows unchanged are not asked for again.
+
+        It is meant for whoever looks at a vault and changes nothing in it.
 
         :param remembered: what was read of this vault before
         """
@@ -349,28 +351,27 @@ class Store:
         :raises UnreadableObjectError: when it is larger, or this one object cannot be read
         :raises VaultError: when the store does not answer
         """
-        if self._remembered is None:
-            return self._read(path, limit)
-        data = self._remembered.recall(path)
-        if data is None or len(data) > limit:
-            data = self._read(path, limit)
-            self._remembered.keep(path, data)
+        known = None if self._remembered is None else self._remembered.recall(path)
+        if known is not None and len(known) <= limit:
+            return known
+        data, etag = self._read(path, limit)
+        if self._remembered is not None:
+            self._remembered.keep(path, etag, data)
         return data
 
-    def _read(self, path: str, limit: int) -> bytes:
+    def _read(self, path: str, limit: int) -> tuple[bytes, str | None]:
         import obstore
 
-        def get() -> tuple[bytes | None, int]:
+        def get() -> tuple[bytes | None, Any]:
             result = obstore.get(self._raw(), path)
-            size = result.meta["size"]
-            return (bytes(result.bytes()) if size <= limit else None), size
+            return (bytes(result.bytes()) if result.meta["size"] <= limit else None), result.meta
 
-        data, size = self._do("read", path, get)
+        data, meta = self._do("read", path, get)
         if data is None:
             raise UnreadableObjectError(
-                f"{self.url.join(path)} has {size} bytes, more than the {limit} it may have."
+                f"{self.url.join(path)} has {meta['size']} bytes, more than the {limit} it may have."
             )
-        return data
+        return data, meta["e_tag"]
 
     def open_stream(self, path: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """Read an object block by block, one request for every 8 MiB, one of them ahead.

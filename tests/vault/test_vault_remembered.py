@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import sqlite3
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from s3_gate import Gate
 
 from airflow_provider_xbackup.cli.main import main
 from airflow_provider_xbackup.vault import Vault
+from airflow_provider_xbackup.vault.remembered import Remembered
+from airflow_provider_xbackup.vault.store import StoredObject
 
 IDS = ("20261101T000000Z-full-00000001", "20261102T000000Z-full-00000002")
 
@@ -51,6 +53,16 @@ def read(gate: Gate) -> list[str]:
     return [line for line in seen if line.startswith("GET") and line.endswith(".json")]
 
 
+def kept_in(folder: Path) -> list[Path]:
+    """The objects that are kept."""
+    return sorted(folder.glob("??/*")) if folder.is_dir() and not folder.is_symlink() else []
+
+
+def _age(file: Path, days: int) -> None:
+    at = file.stat().st_mtime - days * 86_400
+    os.utime(file, (at, at))
+
+
 def test_a_second_look_reads_nothing(vault: Vault, gate: Gate, listed: Any) -> None:
     main(["verify", str(vault.url), "--level", "presence"])
     gate.seen.clear()
@@ -62,32 +74,66 @@ def test_a_second_look_reads_nothing(vault: Vault, gate: Gate, listed: Any) -> N
     assert set(first) == set(IDS)
 
 
+def test_a_plan_of_retention_reads_nothing_again(vault: Vault, gate: Gate, listed: Any) -> None:
+    listed()
+    read(gate)
+
+    assert main(["retention", "plan", str(vault.url), "--keep-last", "1"]) == 0
+
+    assert read(gate) == []
+
+
 @pytest.mark.parametrize(
     "words",
     [
         pytest.param(["status"], id="status"),
         pytest.param(["metrics"], id="metrics"),
-        pytest.param(["retention", "plan"], id="retention plan"),
+        pytest.param(["verify", "--level", "presence"], id="verify"),
+        pytest.param(["retention", "apply", "--keep-last", "1"], id="retention apply"),
     ],
 )
-def test_every_command_that_looks_at_all_backups_remembers(
+def test_what_vouches_or_deletes_reads_everything_anew(
     vault: Vault, gate: Gate, listed: Any, words: list[str]
 ) -> None:
     listed()
     read(gate)
 
-    main([*words, str(vault.url), *(["--keep-last", "1"] if "plan" in words else [])])
+    at = 2 if words[0] == "retention" else 1
+    main([*words[:at], str(vault.url), *words[at:]])
 
-    assert read(gate) == []
+    assert len(read(gate)) >= 2
 
 
 def test_what_changed_is_read_again(vault: Vault, gate: Gate, listed: Any) -> None:
     listed()
     read(gate)
-    vault.store.put(f"xray/acme/{IDS[0]}/manifest.json", b"{}")
+    manifest = f"xray/acme/{IDS[0]}/manifest.json"
+    changed = vault.store.read(manifest).replace(b'"package_version":"0.1.0"', b'"package_version":"0.1.1"')
+    changed = changed.replace(b'"package_version": "0.1.0"', b'"package_version": "0.1.1"')
+    vault.store.put(manifest, changed)
+    gate.seen.clear()
 
-    assert set(listed()) == {IDS[1]}
+    assert set(listed()) == set(IDS)
     assert [IDS[0] in line for line in read(gate)] == [True]
+
+
+def test_what_changes_between_the_listing_and_the_reading_is_not_kept(
+    vault: Vault, gate: Gate, listed: Any, folder: Path
+) -> None:
+    vault.store.delete(f"xray/acme/{IDS[1]}/manifest.json")
+    manifest = f"xray/acme/{IDS[0]}/manifest.json"
+    changed = vault.store.read(manifest) + b" "
+
+    def change(method: str, query: str) -> bool:
+        if method == "GET" and not query:  # an object is about to be read
+            gate.refused = lambda method, query: False
+            Vault.open(vault.url).store.put(manifest, changed)
+        return False
+
+    gate.refused = change
+
+    assert set(listed()) == {IDS[0]}
+    assert kept_in(folder) == []
 
 
 def test_what_went_is_not_listed(vault: Vault, listed: Any) -> None:
@@ -97,21 +143,11 @@ def test_what_went_is_not_listed(vault: Vault, listed: Any) -> None:
     assert set(listed()) == {IDS[1]}
 
 
-def test_what_deletes_or_vouches_reads_everything_anew(vault: Vault, gate: Gate, listed: Any) -> None:
-    listed()
-    read(gate)
-
-    main(["verify", str(vault.url), "--level", "presence"])
-    assert len(read(gate)) >= 2
-    main(["retention", "apply", str(vault.url), "--keep-last", "1"])
-    assert len(read(gate)) >= 2
-
-
 def test_nobody_else_may_read_it(vault: Vault, folder: Path, listed: Any) -> None:
     listed()
 
-    assert folder.stat().st_mode & 0o777 == 0o700
-    assert [file.stat().st_mode & 0o077 for file in folder.iterdir()] == [0] * len(list(folder.iterdir()))
+    assert len(kept_in(folder)) == 2
+    assert {path.stat().st_mode & 0o077 for path in (folder, *folder.rglob("*"))} == {0}
 
 
 def test_bytes_that_are_not_those_that_were_kept_are_not_believed(
@@ -119,42 +155,74 @@ def test_bytes_that_are_not_those_that_were_kept_are_not_believed(
 ) -> None:
     first = listed()
     read(gate)
-    with sqlite3.connect(folder / "objects.sqlite") as database:
-        database.execute("UPDATE objects SET data = X'7b7d'")
-    database.close()
+    one, other = kept_in(folder)
+    one.write_bytes(one.read_bytes()[:-1])
+    other.write_bytes(b"")
 
     assert listed() == first
     assert len(read(gate)) == 2
 
 
-def test_what_was_kept_a_month_ago_is_forgotten(vault: Vault, gate: Gate, folder: Path, listed: Any) -> None:
+def test_what_was_kept_of_one_object_is_not_another(vault: Vault, gate: Gate, folder: Path, listed: Any) -> None:
+    first = listed()
+    read(gate)
+    one, other = kept_in(folder)
+    one.write_bytes(other.read_bytes())
+
+    assert listed() == first
+    assert len(read(gate)) == 1
+
+
+def test_what_was_kept_a_month_ago_is_read_again(vault: Vault, gate: Gate, folder: Path, listed: Any) -> None:
     listed()
     read(gate)
-    with sqlite3.connect(folder / "objects.sqlite") as database:
-        database.execute("UPDATE objects SET at = at - 31 * 86400")
-    database.close()
+    for file in kept_in(folder):
+        _age(file, days=31)
 
     listed()
     assert len(read(gate)) == 2
+
+
+def test_what_nobody_asked_for_in_a_month_is_removed(vault: Vault, folder: Path, listed: Any) -> None:
+    listed()
+    vault.store.delete(f"xray/acme/{IDS[0]}/manifest.json")
+    for file in (*kept_in(folder), folder / "swept"):
+        _age(file, days=31)
+
+    listed()
+    assert len(kept_in(folder)) == 1
+
+
+@pytest.mark.parametrize("etag", ["", None, 'W/"weak"'])
+def test_an_etag_that_tells_too_little_is_not_believed(folder: Path, etag: str | None) -> None:
+    remembered = Remembered(folder, "vault")
+    remembered.show(StoredObject("a/manifest.json", 2, etag))
+    remembered.keep("a/manifest.json", etag, b"{}")
+
+    assert remembered.recall("a/manifest.json") is None
 
 
 def _a_file(folder: Path) -> None:
     folder.write_text("in the way")
 
 
-def _no_database(folder: Path) -> None:
-    folder.mkdir()
-    (folder / "objects.sqlite").write_bytes(b"no database" * 1000)
+def _open_to_others(folder: Path) -> None:
+    folder.mkdir(mode=0o755)
+    folder.chmod(0o755)
 
 
-def _another_table(folder: Path) -> None:
-    folder.mkdir()
-    with sqlite3.connect(folder / "objects.sqlite") as database:
-        database.execute("CREATE TABLE objects (other, columns)")
-    database.close()
+def _a_link(folder: Path) -> None:
+    (folder.parent / "elsewhere").mkdir(mode=0o700)
+    folder.symlink_to(folder.parent / "elsewhere")
 
 
-@pytest.mark.parametrize("spoil", [_a_file, _no_database, _another_table])
+def _files_where_folders_are_made(folder: Path) -> None:
+    folder.mkdir(mode=0o700)
+    for number in range(256):
+        (folder / f"{number:02x}").write_text("in the way")
+
+
+@pytest.mark.parametrize("spoil", [_a_file, _open_to_others, _a_link, _files_where_folders_are_made])
 def test_without_a_place_that_can_be_used_everything_is_read(
     vault: Vault, gate: Gate, folder: Path, listed: Any, spoil: Any
 ) -> None:
@@ -162,6 +230,20 @@ def test_without_a_place_that_can_be_used_everything_is_read(
 
     assert set(listed()) == set(listed()) == set(IDS)
     assert len(read(gate)) == 4
+    assert kept_in(folder) == []
+
+
+def test_a_user_without_a_home_keeps_nothing(
+    vault: Vault, listed: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("XBACKUP_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as it does where nobody knows the user
+    monkeypatch.chdir(tmp_path)
+
+    assert set(listed()) == set(IDS)
+    assert not (tmp_path / "~").exists()
+    assert not (tmp_path / ".cache").exists()
 
 
 def test_it_can_be_turned_off(
@@ -184,7 +266,7 @@ def test_its_place_is_that_of_other_caches(
 
     listed()
 
-    assert (tmp_path / "caches" / "xbackup" / "objects.sqlite").exists()
+    assert len(kept_in(tmp_path / "caches" / "xbackup")) == 2
 
 
 def test_a_vault_on_disk_is_not_remembered(local: Vault, take: Any, folder: Path) -> None:
@@ -194,14 +276,12 @@ def test_a_vault_on_disk_is_not_remembered(local: Vault, take: Any, folder: Path
     assert not folder.exists()
 
 
-def test_vaults_are_not_mistaken_for_one_another(
-    vault: Vault, gate: Gate, listed: Any, take: Any, s3: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    other = Vault.open(f"s3://{s3.bucket}/other")
-    take(other, backup_id=IDS[0], requested_at=vault.backups().latest().instant)
-    listed()
+def test_vaults_are_not_mistaken_for_one_another(folder: Path) -> None:
+    found = StoredObject("a/manifest.json", 2, '"etag"')
+    one, other = Remembered(folder, "one"), Remembered(folder, "other")
+    for remembered in (one, other):
+        remembered.show(found)
+    one.keep(found.path, "etag", b"{}")
 
-    main(["list", str(other.url), "--json"])
-    (theirs,) = json.loads(capsys.readouterr().out)
-    assert theirs["backup_id"] == IDS[0]
-    assert theirs["url"].startswith(str(other.url))
+    assert one.recall(found.path) == b"{}"
+    assert other.recall(found.path) is None
