@@ -14,6 +14,10 @@ _BOM = b"\xef\xbb\xbf"
 _OPENING, _CLOSING = ("start_map", "start_array"), ("end_map", "end_array")
 
 
+class _EnoughError(Exception):
+    """The name is known."""
+
+
 class BotName:
     """Looks for the text under ``Name``, in any case, at the top level of a JSON object that comes in blocks.
 
@@ -51,7 +55,7 @@ class BotName:
         self._left -= len(looked_at)
         try:
             self._parser.send(looked_at)
-        except (ijson.JSONError, ValueError, ArithmeticError, SystemError, StopIteration):
+        except (_EnoughError, ijson.JSONError, ValueError, ArithmeticError, SystemError):
             self._left = 0
 
     def _listen(self) -> Generator[None, tuple[str, object], None]:
@@ -66,9 +70,9 @@ class BotName:
                 depth -= 1
             elif event == "string" and named:
                 self.text = _checked(str(value))
-                # What else is in this block is nobody's business.
-                self._left = 0
-                return
+                # What else is in this block is nobody's business. To return would end ijson's own generators with
+                # an error, where it has no C part.
+                raise _EnoughError
             named = event == "map_key" and depth == 1 and str(value).lower() == "name"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import ijson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,3 +75,9 @@ def test_any_bytes_have_a_name_or_none(first: bytes, second: bytes):
     name = name_of(b'{"Name"' + first, second)
 
     assert name is None or 0 < len(name.encode()) <= 800
+
+
+def test_a_name_is_found_also_where_ijson_has_no_part_in_c(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(ijson, "basic_parse_coro", ijson.get_backend("python").basic_parse_coro)
+
+    assert name_of(b'{"Version": 1, "Na', b'me": "welcome", "NLP": [1, 2', b', "and more"]}') == "welcome"
