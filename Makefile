@@ -106,7 +106,7 @@ simulator-page: $(READY)  ## docs/simulator.md, from the simulator's own models
 	@$(BIN)/python scripts/simulator_page.py
 
 bench: $(READY) $(RIVALS)/.ready  ## what it all takes, as tables in docs/results (about 20 minutes; PARTS="startup catalog waiting verify transfer")
-	@scripts/system-packages.sh awscli curl gcc jq libc6-dev nginx-light unzip
+	@scripts/system-packages.sh awscli curl gcc jq libc6-dev nginx-light restic unzip
 	@$(BIN)/python benchmarks/bench.py $(PARTS)
 
 lint: $(READY)  ## style, types, layers

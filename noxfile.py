@@ -37,6 +37,9 @@ OTHERS_BOUNDS = (
     "botocore<1.42",  # boto3 goes with its own minor version; the newest botocore would pull it up
 )
 
+#: The same, of one Airflow.
+AIRFLOWS_BOUNDS = {"3.3.2": ("pydantic>=2.12",)}  # whose FieldInfo it copies, though it allows 2.11
+
 SUITES = {
     "all": ("tests",),
     "airflow": (
@@ -132,7 +135,7 @@ def _resolve(session: nox.Session, airflow: str, resolution: str) -> Path:
 
 def _bounds(session: nox.Session, airflow: str, resolution: str) -> list[str]:
     if resolution == "lowest":
-        return list(OTHERS_BOUNDS)
+        return [*OTHERS_BOUNDS, *AIRFLOWS_BOUNDS.get(airflow, ())]
     if resolution == "highest":
         return []
     folder = _folder(session)

@@ -1,9 +1,9 @@
 """Run the benchmarks, and keep what they print for the documentation: ``make bench``.
 
-Each is a script of its own that prints Markdown. Together they take less than 20 minutes; the sizes that a script
-measures by itself may take longer.
+Each part is a script with arguments that prints Markdown. Together they take about 20 minutes; the large ones run
+when they are named only.
 
-    python benchmarks/bench.py [startup catalog waiting verify transfer]
+    python benchmarks/bench.py [startup catalog waiting verify transfer] [large large-catalog]
 """
 
 from __future__ import annotations
@@ -17,19 +17,37 @@ from pathlib import Path
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "docs" / "results"
 
-#: The scripts in their order, and what each is told to fit into the time.
-BENCHMARKS: dict[str, list[str]] = {
-    "startup": [],
-    "catalog": ["--sizes", "1000", "10000", "--s3-sizes", "1000", "--runs", "1"],
-    "waiting": [],
-    "verify": ["--gib", "1", "--entities", "50000", "--runs", "1"],
-    "transfer": ["--parts", "stores", "costs", "--runs", "1"],
+#: The parts in their order: a script, and what it is told to fit into the time.
+PARTS: dict[str, list[str]] = {
+    "startup": ["startup"],
+    "catalog": ["catalog", "--runs", "1"],
+    "waiting": ["waiting"],
+    "verify": ["verify", "--gib", "1", "--entities", "50000", "--runs", "1"],
+    "transfer": ["transfer", "--parts", "stores", "costs", "bots", "--runs", "1"],
+}
+LARGE: dict[str, list[str]] = {
+    "large": ["transfer", "--parts", "memory", "breaks", "links"],
+    "large-catalog": [
+        "catalog",
+        "--sizes",
+        "100000",
+        "--s3-sizes",
+        "100000",
+        "--restic-sizes",
+        "--runs",
+        "1",
+        "--commands",
+        "list --json",
+        "status",
+        "retention plan --json",
+    ],
 }
 
 
 def run(name: str) -> None:
-    """Run a benchmark, show what it prints, and keep it."""
-    command = [sys.executable, "-u", str(HERE / f"{name}.py"), *BENCHMARKS[name]]
+    """Run a part, show what it prints, and keep it."""
+    script, *arguments = (PARTS | LARGE)[name]
+    command = [sys.executable, "-u", str(HERE / f"{script}.py"), *arguments]
     printed = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout or ():
@@ -43,8 +61,10 @@ def run(name: str) -> None:
 def main() -> None:
     """Run what is asked for, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], metavar="NAME", help=" ".join(BENCHMARKS))
-    names = parser.parse_args().names or list(BENCHMARKS)
+    parser.add_argument(
+        "names", nargs="*", choices=[*PARTS, *LARGE, []], metavar="PART", help=" ".join([*PARTS, *LARGE])
+    )
+    names = parser.parse_args().names or list(PARTS)
     for name in names:
         began = time.monotonic()
         run(name)
