@@ -67,10 +67,8 @@ def open_remembered(args: argparse.Namespace) -> Vault:
     from airflow_provider_xbackup.vault.remembered import Remembered
 
     vault = open_vault(args)
-    folder = _cache_folder()
-    if folder is not None and vault.url.scheme != "file":
-        endpoints = [os.environ.get(name, "") for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")]
-        vault.store.remember(Remembered(folder, " ".join([str(vault.url), vault.store.account or "", *endpoints])))
+    if vault.url.scheme != "file":
+        vault.store.remember(Remembered(_cache_folder(), f"{vault.url} {vault.store.endpoint}"))
     return vault
 
 

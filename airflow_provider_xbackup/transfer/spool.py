@@ -13,7 +13,6 @@ import json
 import logging
 import os
 import secrets
-import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -25,6 +24,7 @@ from airflow_provider_xbackup.transfer.errors import SpoolError, UnreadableSpool
 from airflow_provider_xbackup.vault.draft import StoredBytes
 from airflow_provider_xbackup.vault.encoding import Encoded
 from airflow_provider_xbackup.vault.manifest import RemoteBot
+from airflow_provider_xbackup.vault.private import make_private
 
 log = logging.getLogger(__name__)
 
@@ -81,14 +81,13 @@ class Spool:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            status = folder.lstat()
+            private = make_private(folder)
         except OSError as error:
             raise SpoolError(
                 f"The spool folder {folder} cannot be used ({error.strerror}). "
                 "Set [xbackup] spool_dir to a folder that the Airflow worker can write."
             ) from None
-        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
+        if not private:
             raise SpoolError(
                 f"The spool folder {folder} must be a real folder of the worker's user that nobody else can "
                 "enter (mode 0700): bots' backups lie in it. Correct it, or set [xbackup] spool_dir."

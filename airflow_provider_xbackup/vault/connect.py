@@ -145,6 +145,7 @@ def open_store(url: VaultUrl, access: Access | None = None) -> Store:
         of_streams=access.of_artifacts,
         console=access.console,
         account=access.config.get("account_name"),
+        endpoint=access.endpoint,
     )
 
 

@@ -27,7 +27,8 @@ from airflow_provider_xbackup.vault.holds import is_held
 from airflow_provider_xbackup.vault.layout import BackupPath
 from airflow_provider_xbackup.vault.leftovers import Leftover
 from airflow_provider_xbackup.vault.manifest import Manifest
-from airflow_provider_xbackup.vault.store import Store, StoredObject
+from airflow_provider_xbackup.vault.store import Store
+from airflow_provider_xbackup.vault.stored import StoredObject
 from airflow_provider_xbackup.vault.vault import Vault
 
 #: How long it is left alone: far longer than any attempt takes.

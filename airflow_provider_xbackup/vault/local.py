@@ -19,7 +19,8 @@ from airflow_provider_xbackup.vault.errors import MissingVaultError, ObjectMissi
 from airflow_provider_xbackup.vault.leftovers import Leftover
 from airflow_provider_xbackup.vault.placing import fsync, place
 from airflow_provider_xbackup.vault.source import Source
-from airflow_provider_xbackup.vault.store import Store, StoredObject
+from airflow_provider_xbackup.vault.store import Store
+from airflow_provider_xbackup.vault.stored import StoredObject
 from airflow_provider_xbackup.vault.url import VaultUrl
 from airflow_provider_xbackup.vault.waiting import handed_over
 

@@ -6,16 +6,16 @@ import contextlib
 import hashlib
 import logging
 import os
-import stat
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from airflow_provider_xbackup.vault import layout
+from airflow_provider_xbackup.vault.private import make_private
 
 if TYPE_CHECKING:
-    from airflow_provider_xbackup.vault.store import StoredObject
+    from airflow_provider_xbackup.vault.stored import StoredObject
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ _KEPT = 30 * 86_400
 _DAY = 86_400
 #: Manifests and records have one or two KB.
 _LARGEST = 64 << 10
-_DIGEST = 32
+_SHA256_SIZE = 32
 
 
 class Remembered:
@@ -34,18 +34,20 @@ class Remembered:
     listing's is not kept. Neither are weak ETags believed, nor bytes that are not those that were kept. A folder
     that cannot be used is done without.
 
-    :param folder: a folder of this user alone; made where there is none
+    :param folder: a folder of this user alone, made where there is none; None to keep nothing
     :param scope: what tells the vault from all others
     """
 
-    def __init__(self, folder: Path, scope: str) -> None:
+    def __init__(self, folder: Path | None = None, scope: str = "") -> None:
         self._scope = scope
         self._shown: dict[bytes, bytes] = {}
-        self._folder = folder if _is_private(folder) else None
+        self._folder = _usable(folder)
         self._forget_what_is_old()
 
     def show(self, found: StoredObject) -> None:
         """Take notice of an object in a listing; only what was shown can be recalled or kept."""
+        if self._folder is None:
+            return
         if found.path.endswith(f"/{layout.MANIFEST}") or f"/{layout.CHECKS}/" in found.path:
             key = self._key(found.path, found.etag, found.size)
             if key is not None:
@@ -62,8 +64,8 @@ class Remembered:
             kept = file.read_bytes()
         except OSError:
             return None
-        digest, data = kept[:_DIGEST], kept[_DIGEST:]
-        return data if digest == _digest_of_kept(file, data) else None
+        digest, data = kept[:_SHA256_SIZE], kept[_SHA256_SIZE:]
+        return data if digest == _sha256(file, data) else None
 
     def keep(self, path: str, etag: str | None, data: bytes) -> None:
         """Keep an object that was read, if it is the one that was shown.
@@ -80,7 +82,7 @@ class Remembered:
         try:
             file.parent.mkdir(mode=0o700, exist_ok=True)
             with open(os.open(written, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as stream:
-                stream.write(_digest_of_kept(file, data) + data)
+                stream.write(_sha256(file, data) + data)
             written.replace(file)
         except OSError as exc:
             log.debug("What is read of vaults cannot be kept in %s: %s", self._folder, exc)
@@ -110,19 +112,18 @@ class Remembered:
                     file.unlink()
 
 
-def _is_private(folder: Path) -> bool:
+def _usable(folder: Path | None) -> Path | None:
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = folder.lstat()
+        return folder if folder is not None and make_private(folder) else None
     except OSError as exc:
         log.debug("What is read of vaults cannot be kept in %s: %s", folder, exc)
-        return False
-    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o077
+        return None
 
 
 def _digest(*parts: object) -> bytes:
     return hashlib.blake2b("\0".join(map(str, parts)).encode(), digest_size=16).digest()
 
 
-def _digest_of_kept(file: Path, data: bytes) -> bytes:
+def _sha256(file: Path, data: bytes) -> bytes:
+    """Digest bytes with the name they are kept under: those of another object are no better than damaged ones."""
     return hashlib.sha256(file.name.encode() + data).digest()

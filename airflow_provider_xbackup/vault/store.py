@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import MappingProxyType
@@ -24,7 +23,9 @@ from airflow_provider_xbackup.vault.errors import (
     VaultError,
 )
 from airflow_provider_xbackup.vault.leftovers import Leftover
+from airflow_provider_xbackup.vault.remembered import Remembered
 from airflow_provider_xbackup.vault.source import Source
+from airflow_provider_xbackup.vault.stored import StoredObject, version_of
 from airflow_provider_xbackup.vault.translate import (
     GoneUploadError,
     LostAnswerError,
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from tenacity import AttemptManager
 
     from airflow_provider_xbackup.vault.objectlocks import ObjectLocks
-    from airflow_provider_xbackup.vault.remembered import Remembered
     from airflow_provider_xbackup.vault.uploads import OpenUploads
     from airflow_provider_xbackup.vault.versions import BucketVersions
 
@@ -54,24 +54,6 @@ MAX_PARTS = 10_000
 _IN_FLIGHT = 40 * _MIB
 _READ_SIZE = 8 * _MIB
 _LIST_CHUNK = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class StoredObject:
-    """What a store tells about an object.
-
-    :param path: its path inside the vault
-    :param size: its length
-    :param etag: the store's ETag, where it has one
-    :param version_id: the store's version, where the bucket keeps versions
-    :param last_modified: when it was written, by the store's clock; None right after writing
-    """
-
-    path: str
-    size: int
-    etag: str | None = None
-    version_id: str | None = None
-    last_modified: datetime | None = None
 
 
 def part_size(expected_size: int | None) -> int:
@@ -97,6 +79,7 @@ class Store:
     :param of_streams: attributes of what :meth:`put_stream` writes, such as ``Storage-Class``
     :param console: where the store's vendor shows objects to people, None where that is not known
     :param account: the storage account of a container on Azure, which its URL does not name
+    :param endpoint: the address of its server, None for the vendor's own
     """
 
     def __init__(
@@ -111,11 +94,13 @@ class Store:
         of_streams: Mapping[str, str] = MappingProxyType({}),
         console: Console | None = None,
         account: str | None = None,
+        endpoint: str | None = None,
     ) -> None:
         self.url = url
         self.versions = versions
         self.locks = locks
         self.account = account
+        self.endpoint = endpoint
         self._of_streams = of_streams
         self._console = console
         self._connect = connect
@@ -123,7 +108,7 @@ class Store:
         self._uploads = uploads
         self._opened: ObjectStore | None = None
         self._prepared = False
-        self._remembered: Remembered | None = None
+        self._remembered = Remembered()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.url)!r})"
@@ -219,7 +204,7 @@ class Store:
                 finally:
                     del error  # as in _told
             raise
-        return StoredObject(path, source.size, result["e_tag"], _version(result["version"]))
+        return StoredObject(path, source.size, result["e_tag"], version_of(result["version"]))
 
     def _save(self, path: str, source: Source, expected_size: int | None, attributes: dict[str, str]) -> Any:
         """Write what a source holds; an error of the source may come out as the store's."""
@@ -290,7 +275,7 @@ class Store:
             result = self._do("create", path, lambda: put("create"))
         except UnconditionalStoreError:
             result = self._do("create", path, lambda: put("overwrite"))
-        return StoredObject(path, len(data), result["e_tag"], _version(result["version"]))
+        return StoredObject(path, len(data), result["e_tag"], version_of(result["version"]))
 
     def delete(self, path: str) -> bool:
         """Remove an object.
@@ -330,7 +315,7 @@ class Store:
         """
         import obstore
 
-        return _stored(self._do("look at", path, lambda: obstore.head(self._raw(), path)))
+        return StoredObject.of(self._do("look at", path, lambda: obstore.head(self._raw(), path)))
 
     def exists(self, path: str) -> bool:
         """Tell whether an object exists.
@@ -351,11 +336,9 @@ class Store:
         :raises UnreadableObjectError: when it is larger, or this one object cannot be read
         :raises VaultError: when the store does not answer
         """
-        known = None if self._remembered is None else self._remembered.recall(path)
-        if known is not None and len(known) <= limit:
-            return known
-        data, etag = self._read(path, limit)
-        if self._remembered is not None:
+        data = self._remembered.recall(path)
+        if data is None or len(data) > limit:
+            data, etag = self._read(path, limit)
             self._remembered.keep(path, etag, data)
         return data
 
@@ -428,9 +411,8 @@ class Store:
             if chunk is None:
                 return
             for meta in chunk:
-                found = _stored(meta)
-                if self._remembered is not None:
-                    self._remembered.show(found)
+                found = StoredObject.of(meta)
+                self._remembered.show(found)
                 yield found
 
     def list_folders(self, prefix: str = "") -> tuple[str, ...]:
@@ -513,18 +495,3 @@ def _repeating() -> Iterable[AttemptManager]:
         wait=wait_random_exponential(max=5),
         reraise=True,
     )
-
-
-def _stored(meta: Any) -> StoredObject:
-    return StoredObject(
-        meta["path"],
-        meta["size"],
-        meta["e_tag"],
-        _version(meta["version"]),
-        meta["last_modified"].astimezone(UTC),
-    )
-
-
-def _version(version: str | None) -> str | None:
-    """S3 calls the version of an object in a bucket without versions 'null'."""
-    return None if version in (None, "", "null") else version

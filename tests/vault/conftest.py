@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from s3_gate import Gate, gate_before
+from s3_gate import Gate, QuietHandler, gate_before, served
 
 from airflow_provider_xbackup.vault import Backup, Vault
 from airflow_provider_xbackup.vault.checks import Check
@@ -103,9 +101,7 @@ class Answers:
 def answers() -> Iterator[Answers]:
     told = Answers()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(QuietHandler):
         def answer(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             told.seen.append(f"{self.command} {self.path}")
@@ -118,17 +114,8 @@ def answers() -> Iterator[Answers]:
 
         do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = answer  # noqa: N815
 
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    told.url = f"http://127.0.0.1:{server.server_port}"
-    yield told
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with served(Handler) as told.url:
+        yield told
 
 
 @pytest.fixture

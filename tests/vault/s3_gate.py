@@ -11,6 +11,27 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 
+class QuietHandler(BaseHTTPRequestHandler):
+    """Handles requests over connections that stay open, and prints nothing."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Serve on this machine as long as the block; yields the address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
 @dataclass
 class Gate:
     """A gate before an S3 server that answers some requests itself."""
@@ -31,9 +52,7 @@ def gate_before(endpoint: str) -> Iterator[Gate]:
     told = Gate()
     behind = urlsplit(endpoint)
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(QuietHandler):
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             told.seen.append(f"{self.command} {self.path}")
@@ -58,14 +77,5 @@ def gate_before(endpoint: str) -> Iterator[Gate]:
 
         do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = answer  # noqa: N815
 
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    told.url = f"http://127.0.0.1:{server.server_port}"
-    yield told
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with served(Handler) as told.url:
+        yield told

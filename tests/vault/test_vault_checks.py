@@ -16,7 +16,8 @@ from airflow_provider_xbackup.vault import Backup, Vault
 from airflow_provider_xbackup.vault.catalog import Catalog
 from airflow_provider_xbackup.vault.checks import Check, CheckFinding, Level, append_check, read_checks
 from airflow_provider_xbackup.vault.errors import ObjectMissingError, RecordError
-from airflow_provider_xbackup.vault.store import Store, StoredObject
+from airflow_provider_xbackup.vault.store import Store
+from airflow_provider_xbackup.vault.stored import StoredObject
 
 #: Later than any clock of a machine that runs this, and a time that every file system keeps.
 NOON = datetime(2036, 11, 24, 12, tzinfo=UTC)

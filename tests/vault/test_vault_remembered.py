@@ -13,7 +13,7 @@ from s3_gate import Gate
 from airflow_provider_xbackup.cli.main import main
 from airflow_provider_xbackup.vault import Vault
 from airflow_provider_xbackup.vault.remembered import Remembered
-from airflow_provider_xbackup.vault.store import StoredObject
+from airflow_provider_xbackup.vault.stored import StoredObject
 
 IDS = ("20261101T000000Z-full-00000001", "20261102T000000Z-full-00000002")
 
