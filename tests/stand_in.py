@@ -126,7 +126,7 @@ def connections(request: pytest.FixtureRequest) -> None:
             host=sim.url,
             login="demo-client",
             password="demo-secret",
-            extra=json.dumps({"stall_timeout": 1, "read_timeout": 2}),
+            extra=json.dumps({"stall_timeout": 1, "read_timeout": 15}),
         )
     for bot in ("welcome", "support"):
         connect(
@@ -134,7 +134,7 @@ def connections(request: pytest.FixtureRequest) -> None:
             conn_type="xenioo",
             host=sim.xenioo_url(bot),
             password=f"{bot}-token",
-            extra=json.dumps({"stall_timeout": 1, "read_timeout": 2}),
+            extra=json.dumps({"stall_timeout": 1, "read_timeout": 15}),
         )
 
 

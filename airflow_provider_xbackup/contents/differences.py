@@ -97,7 +97,7 @@ class Differences:
         self._flush("new")
         rows = self._database.execute(
             f"SELECT {_WHAT}, kind, project, CASE nameless WHEN 0 THEN id END FROM entities "  # noqa: S608 - a constant
-            "WHERE old IS NOT new AND ?1 IN (kind, '') ORDER BY kind, project, id LIMIT ?2",
+            "WHERE old IS NOT new AND ? IN (kind, '') ORDER BY kind, project, id LIMIT ?",
             (kind or "", most),
         )
         return (Change(*row) for row in rows)

@@ -132,23 +132,23 @@ class ReferenceLedger:
 
     def _result(self, kind: Kind) -> References:
         lost = (
-            "FROM named WHERE kind = ?1 AND NOT EXISTS "
-            "(SELECT 1 FROM known WHERE known.kind = ?1 AND known.name = named.name)"
+            "FROM named WHERE kind = :kind AND NOT EXISTS "
+            "(SELECT 1 FROM known WHERE known.kind = :kind AND known.name = named.name)"
         )
         examples = self._database.execute(
-            f"SELECT name, place {lost} ORDER BY NOT {_CERTAIN}, name LIMIT {_EXAMPLES}", (kind,)
+            f"SELECT name, place {lost} ORDER BY NOT {_CERTAIN}, name LIMIT {_EXAMPLES}", {"kind": kind}
         )
         return References(
             kind,
-            known=self._count("FROM known WHERE kind = ?1", kind),
-            named=self._count("FROM named WHERE kind = ?1", kind),
+            known=self._count("FROM known WHERE kind = :kind", kind),
+            named=self._count("FROM named WHERE kind = :kind", kind),
             missing=self._count(lost, kind),
             certain=self._count(f"{lost} AND {_CERTAIN}", kind),
             examples=tuple((name, place) for name, place in examples),
         )
 
     def _count(self, what: str, kind: Kind) -> int:
-        (number,) = self._database.execute(f"SELECT count(*) {what}", (kind,)).fetchone()
+        (number,) = self._database.execute(f"SELECT count(*) {what}", {"kind": kind}).fetchone()
         return int(number)
 
     def _note(self, table: str, kind: str, name: str, place: str, project: str | None = None) -> None:

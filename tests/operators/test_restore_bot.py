@@ -77,7 +77,7 @@ def private_spool(spool_dir: Path) -> None:
 @pytest.fixture(autouse=True)
 def keys(sim: Simulator, connect: Callable[..., None]) -> None:
     """A connection whose keys are known, so that the new bot's connection is complete."""
-    extra = json.dumps({**KEYS, "stall_timeout": 1, "read_timeout": 2})
+    extra = json.dumps({**KEYS, "stall_timeout": 1, "read_timeout": 15})
     connect("keys", conn_type="xenioo", host=sim.xenioo_url("welcome"), extra=extra)
 
 
@@ -206,7 +206,7 @@ def test_the_variable_holds_a_connection_that_airflow_can_import(
         "bot_api_key": bot.api_key,
         "bot_api_secret": bot.api_secret,
         "stall_timeout": 1,
-        "read_timeout": 2,
+        "read_timeout": 15,
     }
 
 

@@ -277,7 +277,6 @@ def test_a_partial_of_a_tenant_that_did_not_change_is_not_suspect(
         pytest.param({"action": "truncate", "after_bytes": 1_500_000}, id="truncated"),
         pytest.param({"action": "truncate", "after_bytes": 900_000, "length": "chunked"}, id="truncated chunk"),
         pytest.param({"action": "stall", "after_bytes": 1_500_000}, id="stalled"),
-        pytest.param({"action": "stall"}, id="stalled before its status"),
         pytest.param({"action": "status", "status": 503}, id="5xx of the storage"),
     ],
 )
@@ -298,6 +297,24 @@ def test_a_download_that_breaks_is_resumed_and_stored_identical(
 
     assert files_of(vault, backup) == {"backup": expected}
     assert len(objects(vault)) == 2
+
+
+def test_a_download_that_stalls_before_its_status_is_asked_for_again(
+    sim: Simulator,
+    big: int,
+    finished_job: MakeJob,
+    store: Any,
+    served: Served,
+    vault: Vault,
+    connect: Callable[..., None],
+):
+    job = finished_job()
+    expected = served()
+    keys = {"login": "demo-client", "password": "demo-secret"}
+    connect("acme", conn_type="xray", host=sim.url, **keys, extra='{"read_timeout": 1}')
+    sim.add_fault(path=STORAGE, action="stall")
+
+    assert files_of(vault, store(job)) == {"backup": expected}
 
 
 def test_a_download_that_breaks_again_and_again_below_a_block_goes_on(
