@@ -48,6 +48,8 @@ def xbackup(url: str, target: str, options: dict[str, Any]) -> Callable[[], obje
     import pyrage  # noqa: F401
     import requests
     import zstandard  # noqa: F401
+    from airflow.providers.amazon.aws.assets import s3  # noqa: F401 - Airflow loads it for any asset
+    from airflow.sdk.execution_time import supervisor  # noqa: F401
     from airflow.sdk.execution_time.context import OutletEventAccessors
 
     from airflow_provider_xbackup.transfer import xray  # noqa: F401
@@ -107,10 +109,10 @@ def upload_fileobj(url: str, target: str, _: dict[str, Any]) -> Callable[[], obj
     import boto3
     import requests
 
-    client = boto3.client("s3")
     place = urlsplit(target)
 
     def transfer() -> None:
+        client = boto3.client("s3")
         with requests.get(url, stream=True, timeout=60) as answer:
             client.upload_fileobj(answer.raw, place.netloc, place.path.lstrip("/"))
 
