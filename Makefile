@@ -99,10 +99,10 @@ dist: $(READY)  ## the wheel and the source distribution in dist, checked
 test-package: $(READY)  ## the wheel in a clean environment, the source distribution in a clean folder
 	$(BIN)/python -m pytest -m package tests/packaging
 
-audit: $(READY)  ## known vulnerabilities of the locked dependencies
+audit: $(READY)  ## known vulnerabilities of all that requirements/*.txt lock
 	@$(BIN)/python scripts/audit.py
 
-licences: $(READY)  ## what the licences of the locked dependencies are, and whether each was decided about
+licences: $(READY)  ## what the licences of requirements/dev.txt are, and whether each was decided about
 	@$(BIN)/pip-licenses --summary --order count
 
 faults: $(READY)  ## every fault of docs/reliability.md and what came of it, or those with WORDS="download stall"
