@@ -8,6 +8,9 @@ STORE_TESTS := $(patsubst %,tests/stores/test_%.py,objects whole_vault disks ref
 	versions_and_locks locks locked_flows s3_options connections policies lifecycle) tests/stores
 # Servers for tests, whose own dependencies are none of this package's.
 EMULATORS := .venv-emulators
+# Later ones want a newer Node.js than Debian has. Named by its version, so that another one is installed.
+AZURITE_VERSION := 3.35.0
+AZURITE := $(EMULATORS)/.azurite-$(AZURITE_VERSION)
 # The tests' environment again, and what drives a browser.
 UI := .venv-ui
 # The same, and what a distributed Airflow needs.
@@ -38,6 +41,13 @@ $(EMULATORS)/.ready: requirements/emulators.txt $(READY)
 	@$(BIN)/uv pip install --quiet --require-hashes --python $(EMULATORS) -r requirements/emulators.txt
 	@touch $@
 
+$(AZURITE): | $(EMULATORS)/.ready
+	@command -v npm >/dev/null || scripts/system-packages.sh npm  # Node.js from elsewhere than Debian brings one along
+	@echo "Installing Azurite $(AZURITE_VERSION) into $(EMULATORS) ..."
+	@rm -f $(EMULATORS)/.azurite-*
+	@npm install --silent --no-audit --no-fund --prefix $(EMULATORS) azurite@$(AZURITE_VERSION)
+	@touch $@
+
 $(UI)/.ready: requirements/ui.txt $(READY)
 	@echo "Installing what drives a browser into $(UI) ..."
 	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(UI)
@@ -58,9 +68,9 @@ demo: $(READY)  ## the main job from nothing: both example DAGs into ./demo-vaul
 test: $(READY) $(EMULATORS)/.ready  ## every test whose servers are Python packages
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-test-stores: $(READY) $(EMULATORS)/.ready  ## every store that can be had here, and the table of docs/stores.md (about ten minutes)
+test-stores: $(READY) $(EMULATORS)/.ready $(AZURITE)  ## every store that can be had here, and the table of docs/stores.md (about ten minutes)
 	@$(BIN)/uv pip install --quiet --require-hashes --python $(EMULATORS) -r requirements/stores.txt
-	@$(BIN)/python scripts/install_stores.py $(EMULATORS)
+	@scripts/system-packages.sh ceph-base ceph-mgr ceph-mon ceph-osd faketime radosgw
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'stores or not stores' $(STORE_TESTS) --outcome-table docs/results/stores.md
 
 demo-ui: $(READY)  ## the demo, then its vault on the page of an Airflow on 127.0.0.1, until Ctrl-C
@@ -89,10 +99,10 @@ dist: $(READY)  ## the wheel and the source distribution in dist, checked
 test-package: $(READY)  ## the wheel in a clean environment, the source distribution in a clean folder
 	$(BIN)/python -m pytest -m package tests/packaging
 
-audit: $(READY)  ## known vulnerabilities of the locked dependencies
+audit: $(READY)  ## known vulnerabilities of all that requirements/*.txt lock
 	@$(BIN)/python scripts/audit.py
 
-licences: $(READY)  ## what the licences of the locked dependencies are, and whether each was decided about
+licences: $(READY)  ## what the licences of requirements/dev.txt are, and whether each was decided about
 	@$(BIN)/pip-licenses --summary --order count
 
 faults: $(READY)  ## every fault of docs/reliability.md and what came of it, or those with WORDS="download stall"

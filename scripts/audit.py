@@ -13,19 +13,19 @@ from pathlib import Path
 
 import requests
 
-LOCK = Path(__file__).resolve().parent.parent / "requirements" / "dev.txt"
+LOCKS = Path(__file__).resolve().parent.parent / "requirements"
 DATABASE = "https://api.osv.dev/v1/query"
 _QUESTION = {"package": {"name": "pip", "ecosystem": "PyPI"}, "version": "25.0"}
 
 
 def main(arguments: list[str]) -> int:
-    """Audit a lock file.
+    """Audit lock files, each on its own: they need not agree on versions.
 
     :param arguments: those of the command line
     :return: 0 when nothing is known against any package, or nothing could be asked
     """
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("lock", nargs="?", type=Path, default=LOCK, help="a requirements file with hashes")
+    parser.add_argument("locks", nargs="*", type=Path, help="requirements files with hashes (all in requirements)")
     parser.add_argument("--database", default=DATABASE, help="where to ask (%(default)s)")
     options = parser.parse_args(arguments)
     if problem := _unreachable(options.database):
@@ -34,9 +34,16 @@ def main(arguments: list[str]) -> int:
             "Nothing is known about the locked dependencies; run `make audit` where it can be."
         )
         return 0
-    what = ("--requirement", str(options.lock), "--require-hashes", "--disable-pip", "--strict")
-    how = ("--vulnerability-service", "osv", "--osv-url", options.database, "--progress-spinner", "off")
-    return subprocess.run([sys.executable, "-m", "pip_audit", *what, *how], check=False).returncode
+    locks = options.locks or sorted(LOCKS.glob("*.txt"))
+    return max([_audit(lock, options.database) for lock in locks])
+
+
+def _audit(lock: Path, database: str) -> int:
+    """Ask for every package of a lock file, and return how that ended."""
+    print(f"{lock.name}:", flush=True)
+    what = ("--requirement", str(lock), "--require-hashes", "--disable-pip", "--strict")
+    how = ("--vulnerability-service", "osv", "--osv-url", database, "--progress-spinner", "off")
+    return abs(subprocess.run([sys.executable, "-m", "pip_audit", *what, *how], check=False).returncode)
 
 
 def _unreachable(url: str) -> str:

@@ -45,7 +45,12 @@ class Flows:
         )
 
     def conclude(
-        self, *runs: Run, tenants: Sequence[str] = (), bots: Sequence[str] = (), refusals: bool = False
+        self,
+        *runs: Run,
+        tenants: Sequence[str] = (),
+        bots: Sequence[str] = (),
+        refusals: bool = False,
+        asked_again: int = 0,
     ) -> list[dict[str, Any]]:
         """Wait for the end of runs, tell what came of them, and demand what is promised.
 
@@ -53,6 +58,7 @@ class Flows:
         :param tenants: of whom backups are expected, as often as a name stands here
         :param bots: likewise
         :param refusals: whether requests had to meet a cooldown: they are no repetitions then
+        :param asked_again: how often at most a bot had to give another answer, because one died with its process
         :return: the manifests
         """
         ended = [run.wait_for_end(PATIENCE) for run in runs]
@@ -61,13 +67,16 @@ class Flows:
         expected = Counter([*(("xray", name) for name in tenants), *(("xenioo", name) for name in bots)])
         requests = self.airflow.vendors.granted() if refusals else self.airflow.vendors.asked_for()
         repeated = (Counter(requests) - Counter(tenants)).total()
+        answers_lost = (Counter(self.airflow.vendors.answered()) - Counter(bots)).total()
         lost = self.lost_slots()
         self.tell("Backups arrived", f"{(arrived & expected).total()} of {expected.total()}")
         self.tell("Requests repeated", str(repeated))
+        self.tell("Bots asked again", str(answers_lost))
         self.tell("Slots lost", str(lost))
         assert ended == ["success"] * len(runs)
         assert arrived == expected
         assert repeated == 0
+        assert answers_lost <= asked_again
         assert lost == 0
         self._demand_own_files(backups)
         return backups

@@ -26,7 +26,6 @@ def test_the_second_of_two_runs_waits_for_the_cooldown(airflow: Deployment, flow
     airflow.vendors.start_clock()
 
     flows.conclude(*runs, tenants=TENANTS * 2, bots=BOTS * 2, refusals=True)
-    assert sorted(airflow.vendors.answered()) == sorted(BOTS * 2)
 
 
 @pytest.mark.row("two DAGs for a tenant at once, `on_cooldown` is `skip`")

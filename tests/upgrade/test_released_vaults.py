@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import shutil
@@ -17,6 +16,7 @@ import jsonschema
 import pytest
 from moto.server import ThreadedMotoServer
 
+from airflow_provider_xbackup import __version__
 from airflow_provider_xbackup.cli.main import main
 from airflow_provider_xbackup.vault import RetentionPolicy, Vault
 from airflow_provider_xbackup.vault.expire import plan_retention
@@ -26,6 +26,7 @@ from airflow_provider_xbackup.vault.identities import read_identity_file
 HERE = Path(__file__).resolve().parent
 DOCS = HERE.parents[1] / "docs"
 IDENTITY = HERE.parent / "vault" / "age" / "identity.txt"
+THIS = HERE / __version__
 RELEASES = sorted(each.parent for each in HERE.glob("*/expected.json"))
 
 
@@ -120,8 +121,8 @@ def content(folder: Path) -> dict[str, dict[str, Any]]:
     }
 
 
-def test_there_is_a_vault_of_a_release_to_read():
-    assert RELEASES
+def test_there_is_a_vault_of_this_release_to_read():
+    assert THIS in RELEASES
 
 
 def test_every_backup_is_listed_as_what_it_is(released: Released, told: Callable[..., Any]):
@@ -186,16 +187,59 @@ def test_a_copy_of_it_in_another_vault_is_whole(released: Released, told: Callab
         assert content(fetched.folder) == each["files"]
 
 
-@pytest.mark.parametrize("release", RELEASES, ids=lambda release: release.name)
-def test_the_published_schemas_describe_it(release: Path):
-    manifest = json.loads((DOCS / "manifest.schema.json").read_text())
-    records = json.loads((DOCS / "records.schema.json").read_text())
+SCHEMAS = {name: json.loads((DOCS / f"{name}.schema.json").read_text()) for name in ("manifest", "records")}
 
-    for file in release.glob("vault/*/*/*/**/*.json"):
-        with contextlib.suppress(ValueError):
-            value = json.loads(file.read_text())
-            if isinstance(value, dict) and str(value.get("schema", "")).startswith("xbackup/"):
-                jsonschema.validate(value, manifest if file.name == "manifest.json" else records)
+
+def described(release: Path, schema: str) -> list[Any]:
+    """Read the files of a release that one of the published schemas describes."""
+    files = (each for each in release.glob("vault/*/*/*/**/*.json") if not each.name.startswith("bot."))
+    return [json.loads(each.read_text()) for each in files if (each.stem == "manifest") == (schema == "manifest")]
+
+
+@pytest.mark.parametrize("schema", SCHEMAS)
+@pytest.mark.parametrize("release", RELEASES, ids=lambda release: release.name)
+def test_the_published_schemas_describe_it(release: Path, schema: str):
+    values = described(release, schema)
+
+    assert values
+    for value in values:
+        jsonschema.validate(value, SCHEMAS[schema])
+
+
+def fields_of(schema: dict[str, Any]) -> set[str]:
+    """Name the fields that a schema knows, but for those that say which one it is."""
+    objects = [each for each in (schema, *schema["$defs"].values()) if "properties" in each]
+    return {f"{each['title']}.{name}" for each in objects for name in each["properties"] if name != "schema"}
+
+
+def fields_told_in(values: list[Any], schema: dict[str, Any]) -> set[str]:
+    """Name the fields of a schema that one of the values fills with something else than the default."""
+    told = set()
+    each_property = jsonschema.Draft202012Validator.VALIDATORS["properties"]
+
+    def note(validator: Any, properties: Any, value: Any, within: Any) -> Iterator[jsonschema.ValidationError]:
+        errors = list(each_property(validator, properties, value, within))
+        # Where there are errors the value is of another kind, and this one was only tried.
+        if isinstance(value, dict) and not errors:
+            told.update(
+                f"{within['title']}.{name}"
+                for name, field in properties.items()
+                if name in value and value[name] != field.get("default")
+            )
+        yield from errors
+
+    reader = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"properties": note})(schema)
+    for value in values:
+        reader.validate(value)
+    return told
+
+
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_this_release_left_a_value_in_every_field_that_it_may_write(schema: str):
+    """A default would prove nothing: that is what a later release takes where there is no such field."""
+    forgotten = fields_of(SCHEMAS[schema]) - fields_told_in(described(THIS, schema), SCHEMAS[schema])
+
+    assert not forgotten, "make_vault.py tells no story in which they are written"
 
 
 def rewritten(released: Released, change: Callable[[Any], Any]) -> None:
