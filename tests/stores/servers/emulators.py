@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-from servers.processes import free_port, listens, running
+from processes import free_port, listens, running
 
 #: Where `make test` and `make test-stores` put them.
 _FOLDER = Path(os.environ.get("XBACKUP_EMULATORS") or Path(__file__).resolve().parents[3] / ".venv-emulators")
