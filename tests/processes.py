@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -57,6 +58,54 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port: int = taken.getsockname()[1]
         return port
+
+
+def listens(port: int) -> bool:
+    """Tell whether somebody takes connections at a port of this machine."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def running(
+    command: Sequence[str | Path],
+    log: Path,
+    *,
+    ready: Callable[[], bool],
+    env: Mapping[str, str] | None = None,
+) -> Iterator[None]:
+    """Keep a server running while the block runs.
+
+    :param command: what starts it, in the foreground
+    :param log: where its words go
+    :param ready: tells whether it answers
+    :param env: its environment, None for this process's
+    :raises RuntimeError: when it ends instead of answering
+    """
+    # A test run that is killed leaves no servers.
+    guard = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
+    with log.open("ab") as words:
+        process = subprocess.Popen(
+            [*guard, *command], stdin=subprocess.DEVNULL, stdout=words, stderr=words, env=env
+        )
+
+    def answers() -> bool:
+        if process.poll() is not None:
+            said = log.read_text(errors="replace")[-2000:]
+            raise RuntimeError(f"{command[0]} has ended (exit code {process.returncode}): {said}")
+        return ready()
+
+    try:
+        wait_for(f"an answer of {command[0]}, whose words are in {log}", answers)
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 @dataclass

@@ -32,7 +32,7 @@ from airflow_provider_xbackup.vault.manifest import Manifest
 from airflow_provider_xbackup.vault.plan import GRACE, Action, Decision, RetentionPlan, check_overrides, removable
 from airflow_provider_xbackup.vault.records import Tombstone
 from airflow_provider_xbackup.vault.retention import RetentionPolicy
-from airflow_provider_xbackup.vault.sparing import locks_to_spare, plan_sparing
+from airflow_provider_xbackup.vault.sparing import plan_sparing
 from airflow_provider_xbackup.vault.standing import Standing
 from airflow_provider_xbackup.vault.vault import Vault
 
@@ -193,9 +193,8 @@ def _look(
         raise InvalidArgumentError(f"The grace period must be 0 or more and is {grace}.")
     overrides = check_overrides(override)
     groups = read_groups(vault, service=service, account=account, now=now)
-    locks = locks_to_spare(vault.store)
     plans = (
-        plan_sparing(locks, policy, group, entries, now=now, grace=grace, override=overrides)
+        plan_sparing(vault.store.locks, policy, group, entries, now=now, grace=grace, override=overrides)
         for group, entries in groups.entries.items()
     )
     return groups, tuple(sorted(plans, key=lambda each: str(each.group)))

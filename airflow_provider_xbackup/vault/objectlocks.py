@@ -5,7 +5,8 @@ obstore cannot send a lock along with an object, so boto3 puts it on what was wr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -99,51 +100,57 @@ class ObjectLocks:
         )
 
     def look(self, path: str) -> Retained:
-        """Tell what keeps the current version of an object from being destroyed, as far as the store says.
+        """Tell what keeps the current version of an object from being destroyed.
 
         :param path: the object
-        :return: nothing also where the credentials do not allow to see locks
+        :return: what is there; where that is nothing, the store has said so
         :raises ObjectMissingError: when there is no object
-        :raises VaultError: when the store does not answer
+        :raises VaultError: when the store does not answer, or the credentials do not allow to see locks
         """
-        key = self._url.key(path)
-        head = translated(
-            self._url, "look at", path, lambda: self._client.head_object(Bucket=self._url.bucket, Key=key)
-        )
-        return _retained(
+        which = {"Bucket": self._url.bucket, "Key": self._url.key(path)}
+        head = translated(self._url, "look at", path, lambda: self._client.head_object(**which))
+        found = _retained(
             head.get("ObjectLockMode"),
             head.get("ObjectLockRetainUntilDate"),
             legal_hold=head.get("ObjectLockLegalHoldStatus") == "ON",
         )
+        # From who may not see locks and holds a HEAD hides them without a word.
+        if found.until is None:
+            found = replace(self._retention(path, which), legal_hold=found.legal_hold)
+        return found if found.legal_hold else replace(found, legal_hold=self._is_held(path, which))
 
     def _ask_whether_enabled(self) -> bool:
         def ask() -> Any:
-            try:
-                return self._client.get_object_lock_configuration(Bucket=self._url.bucket)
-            except self._client.exceptions.ClientError as exc:
-                if exc.response.get("Error", {}).get("Code") in _NO_LOCKS:
-                    return {}
-                raise
+            return self._client.get_object_lock_configuration(Bucket=self._url.bucket)
 
         try:
-            told = translated(self._url, "ask for the object locks of", "", ask)
+            told = self._ask("ask for the object locks of", "", ask)
         except UnconditionalStoreError:  # a store that has never heard of locks
             return False
         return bool(told.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") == "Enabled")
 
     def _retention(self, path: str, which: dict[str, str]) -> Retained:
         """Ask for a lock, which takes no right to read the object."""
+        told = self._ask("ask for the lock of", path, lambda: self._client.get_object_retention(**which))
+        retention = told.get("Retention", {})
+        return _retained(retention.get("Mode"), retention.get("RetainUntilDate"))
+
+    def _is_held(self, path: str, which: dict[str, str]) -> bool:
+        told = self._ask("ask for the legal hold of", path, lambda: self._client.get_object_legal_hold(**which))
+        return bool(told.get("LegalHold", {}).get("Status") == "ON")
+
+    def _ask(self, action: str, path: str, call: Callable[[], Any]) -> Any:
+        """Ask what boto3 asks; the error by which S3 says that there is nothing is an empty answer."""
 
         def ask() -> Any:
             try:
-                return self._client.get_object_retention(**which)
+                return call()
             except self._client.exceptions.ClientError as exc:
                 if exc.response.get("Error", {}).get("Code") in _NO_LOCKS:
                     return {}
                 raise
 
-        told = translated(self._url, "ask for the lock of", path, ask).get("Retention", {})
-        return _retained(told.get("Mode"), told.get("RetainUntilDate"))
+        return translated(self._url, action, path, ask)
 
 
 def _retained(mode: str | None, until: datetime | None, *, legal_hold: bool = False) -> Retained:

@@ -22,8 +22,9 @@ FEW = 5
 
 EMPTIES_GROUP = "empties-group"
 DELETES_TOO_MUCH = "max-delete-fraction"
+UNSEEN_LOCKS = "unseen-locks"
 #: What can be refused, by the names that override it.
-REFUSALS = (EMPTIES_GROUP, DELETES_TOO_MUCH)
+REFUSALS = (EMPTIES_GROUP, DELETES_TOO_MUCH, UNSEEN_LOCKS)
 
 
 class Action(StrEnum):
@@ -153,12 +154,13 @@ def plan(
     now: datetime,
     grace: timedelta = GRACE,
     override: Collection[str] = (),
+    locks_unseen: bool = False,
 ) -> RetentionPlan:
     """Decide what becomes of every backup of a group. Nothing is read, nothing is done.
 
     1. and 2. choose what is kept: see :func:`choose_kept`.
     3. Nothing expires while a suspect full is newer than all whole ones.
-    4. A plan by which the rules keep nothing, or too many expire at once, is refused.
+    4. A plan by which the rules keep nothing, too many expire at once, or locks go unseen, is refused.
 
     :param policy: the policy
     :param group: the group
@@ -166,6 +168,7 @@ def plan(
     :param now: what the time is
     :param grace: how long an expired backup can still be brought back
     :param override: the names of refusals to go over
+    :param locks_unseen: whether the bucket may lock backups that would expire or go, and nobody could see which
     :return: the plan
     :raises InvalidArgumentError: when an override is unknown
     """
@@ -177,7 +180,12 @@ def plan(
     refusals = tuple(
         refusal
         for refusal in _refusals(
-            policy, candidates=len(kept.counting), chosen=kept.chosen, live=len(live), expiring=expiring
+            policy,
+            candidates=len(kept.counting),
+            chosen=kept.chosen,
+            live=len(live),
+            expiring=expiring,
+            locks_unseen=locks_unseen,
         )
         if refusal.name not in overrides
     )
@@ -223,7 +231,13 @@ def _pause(live: Iterable[Entry]) -> str | None:
 
 
 def _refusals(
-    policy: RetentionPolicy, *, candidates: int, chosen: int, live: int, expiring: Sequence[Entry]
+    policy: RetentionPolicy,
+    *,
+    candidates: int,
+    chosen: int,
+    live: int,
+    expiring: Sequence[Entry],
+    locks_unseen: bool,
 ) -> Iterator[PlanRefusal]:
     if expiring and candidates and not chosen:
         yield PlanRefusal(
@@ -234,6 +248,12 @@ def _refusals(
             DELETES_TOO_MUCH,
             f"{len(expiring)} of {live} backups would expire at once, more than the "
             f"{policy.max_delete_fraction:.0%} that the policy allows (max_delete_fraction)",
+        )
+    if locks_unseen:
+        yield PlanRefusal(
+            UNSEEN_LOCKS,
+            "the bucket may lock backups, and these credentials do not see which: they lack "
+            "s3:GetBucketObjectLockConfiguration, or s3:GetObjectRetention and s3:GetObjectLegalHold on manifests",
         )
 
 

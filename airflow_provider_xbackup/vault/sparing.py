@@ -16,22 +16,8 @@ from airflow_provider_xbackup.vault.errors import ObjectMissingError, StoreUnava
 from airflow_provider_xbackup.vault.objectlocks import ObjectLocks
 from airflow_provider_xbackup.vault.plan import RetentionPlan, plan
 from airflow_provider_xbackup.vault.retention import RetentionPolicy
-from airflow_provider_xbackup.vault.store import Store
 
 _WORKERS = 4
-
-
-def locks_to_spare(store: Store) -> ObjectLocks | None:
-    """Return the locks of a vault's bucket, where it has such and says so.
-
-    :raises StoreUnavailableError: when the store does not answer
-    """
-    try:
-        return store.locks if store.locks is not None and store.locks.enabled() else None
-    except StoreUnavailableError:
-        raise
-    except VaultError:  # who may not ask finds out what he hides only afterwards
-        return None
 
 
 def plan_sparing(
@@ -44,11 +30,11 @@ def plan_sparing(
     grace: timedelta,
     override: Collection[str],
 ) -> RetentionPlan:
-    """Plan as :func:`~.plan.plan` does, and keep what is locked.
+    """Plan as :func:`~.plan.plan` does, and keep what is locked. Where locks go unseen, the plan is refused.
 
-    Only the backups that would expire or go are asked about, by their manifests: one request each.
+    Only the backups that would expire or go are asked about, by their manifests.
 
-    :param locks: the bucket's locks; None where it has none
+    :param locks: the locks of the vault's bucket; None where a store has no such thing
     :param policy: the policy
     :param group: the group
     :param entries: all its backups
@@ -56,18 +42,26 @@ def plan_sparing(
     :param grace: how long an expired backup can still be brought back
     :param override: the names of refusals to go over
     :return: the plan
-    :raises VaultError: when the store does not answer
+    :raises StoreUnavailableError: when the store does not answer
     """
     known = {entry.path: entry for entry in entries}
     asked: set[Entry] = set()
+    unseen = False
     while True:
-        decided = plan(policy, group, known.values(), now=now, grace=grace, override=override)
+        decided = plan(policy, group, known.values(), now=now, grace=grace, override=override, locks_unseen=unseen)
         unasked = {*decided.expire, *decided.remove} - asked
-        if locks is None or not unasked:
+        if locks is None or unseen or not unasked:
             return decided
-        for entry, reason in read_ahead(lambda entry: _retained(locks, entry, now), tuple(unasked), _WORKERS):
-            known[entry.path] = replace(entry, retained=reason)
-            asked.add(known[entry.path])
+        try:
+            if not locks.enabled():
+                return decided
+            for entry, reason in read_ahead(lambda entry: _retained(locks, entry, now), tuple(unasked), _WORKERS):
+                known[entry.path] = replace(entry, retained=reason)
+                asked.add(known[entry.path])
+        except StoreUnavailableError:
+            raise
+        except VaultError:  # a delete would hide what is locked: nobody expires by guessing
+            unseen = True
 
 
 def _retained(locks: ObjectLocks, entry: Entry, now: datetime) -> str:

@@ -180,7 +180,11 @@ def no_credentials(url: VaultUrl, kind: str) -> VaultError:
             f"No credentials could be had for the vault {url} ({kind}): what hands them out does not answer. Try "
             "again later."
         )
-    return VaultAccessError(f"No credentials could be had for the vault {url} ({kind}). {_advice(url, 0, '')}")
+    # Google refuses a token that was asked for at the wrong time as it does one with a wrong key.
+    also = " See that this machine's clock is right as well." if kind == "RefreshError" else ""
+    return VaultAccessError(
+        f"No credentials could be had for the vault {url} ({kind}). {_advice(url, 0, '')}{also}"
+    )
 
 
 def _text(exc: Exception) -> str:

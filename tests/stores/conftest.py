@@ -109,11 +109,12 @@ def vault(open_vault: Callable[..., Vault], bucket: str) -> Vault:
 
 @pytest.fixture
 def between(kind: Kind, need: Callable[..., None]) -> Iterator[Proxy]:
-    """A proxy in front of the store under test, without rules yet."""
+    """A proxy in front of the store under test, without rules yet. A fault that met nothing proves nothing."""
     need("network")
     root = kind.address.split("/")[2]
     with proxy(int(root.rpartition(":")[2])) as running:
         yield running
+    assert running.unspent == []
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import json
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -130,6 +130,8 @@ class S3:
 
     :param login: a user's key id
     :param password: its secret
+    :param account: of its users
+    :param prefix: of the vaults
     """
 
     column: str
@@ -138,6 +140,8 @@ class S3:
     password: str
     facts: Mapping[str, str]
     lacks: Mapping[str, str] = field(default_factory=dict)
+    account: str = emulators.ACCOUNT
+    prefix: str = PREFIX
 
     def client(self, service: str = "s3", **options: Any) -> Any:
         """A client of boto3's with the user's rights, for looking behind."""
@@ -155,6 +159,31 @@ class S3:
         """A client for S3."""
         return self.client()
 
+    def user(self, name: str) -> str:
+        """The ARN of a user."""
+        return f"arn:aws:iam::{self.account}:user/{name}"
+
+    def make_user(self, name: str, *may: Mapping[str, Any]) -> dict[str, str]:
+        """Make a user, or give one another key.
+
+        :param name: the user
+        :param may: statements of what the user may do besides what buckets allow
+        :return: the key, as a connection has it
+        """
+        iam = self.client("iam")
+        with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
+            iam.create_user(UserName=name)
+        if may:
+            iam.put_user_policy(UserName=name, PolicyName="may", PolicyDocument=policy(*may))
+        for key in iam.list_access_keys(UserName=name)["AccessKeyMetadata"]:
+            iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+        return {"login": key["AccessKeyId"], "password": key["SecretAccessKey"]}
+
+    def client_of(self, key: Mapping[str, str]) -> Any:
+        """A client for S3 with a user's key."""
+        return self.client(aws_access_key_id=key["login"], aws_secret_access_key=key["password"])
+
     def new_bucket(self, *, versions: bool = False, lock: bool = False) -> str:
         bucket = f"bucket{next(_numbers)}"  # a hyphen of GCS's client is an escape that moto does not undo
         self.s3.create_bucket(Bucket=bucket, **({"ObjectLockEnabledForBucket": True} if lock else {}))
@@ -163,7 +192,7 @@ class S3:
         return bucket
 
     def url(self, bucket: str) -> str:
-        return f"s3://{CONN_ID}@{bucket}/{PREFIX}"
+        return f"s3://{CONN_ID}@{bucket}/{self.prefix}"
 
     def connection(self, address: str = "", **extra: Any) -> dict[str, Any]:
         extra = {"endpoint_url": address or self.address, "region_name": REGION, **extra}
@@ -193,38 +222,59 @@ class S3:
         return tuple([each["VersionId"] for each in found.get(name, ())] for name in ("Versions", "DeleteMarkers"))  # type: ignore[return-value]
 
 
+def policy(*statements: Any) -> str:
+    """Word a policy."""
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
+EVERYTHING = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+
+
 @contextlib.contextmanager
 def moto(folder: Path, authority: Authority) -> Iterator[S3]:
-    """moto's S3."""
+    """moto's S3, which takes any credentials."""
     with emulators.moto(folder) as port:
-        yield S3(
-            "moto",
-            f"http://127.0.0.1:{port}",
-            emulators.ROOT,
-            emulators.ROOT_SECRET,
-            {"moto": emulators.moto_version()},
-            {
-                "credentials": "moto takes any credentials",
-                "digests": "moto does not compare bodies with their digests",
-                "lock queries": "moto does not tell the lock of an object (GetObjectRetention)",
-            },
-        )
+        yield _moto(port)
+
+
+@contextlib.contextmanager
+def signed_moto(folder: Path, authority: Authority) -> Iterator[S3]:
+    """moto's S3 with signatures and rights checked, and a user that may do everything.
+
+    It takes the signature of a list below a prefix with a space or an umlaut for a wrong one.
+    """
+    with emulators.moto(folder) as port:
+        owner = _moto(port).make_user("owner", EVERYTHING)
+        emulators.enforce(port)
+        yield replace(_moto(port), **owner, prefix="vault")
+
+
+def _moto(port: int) -> S3:
+    return S3(
+        "moto",
+        f"http://127.0.0.1:{port}",
+        emulators.ROOT,
+        emulators.ROOT_SECRET,
+        {"moto": emulators.moto_version()},
+        {
+            "digests": "moto does not compare bodies with their digests",
+            "lock queries": "moto does not tell the lock of an object (GetObjectRetention)",
+            "lasting locks": "moto lets a lock in compliance mode be shortened",
+            "bypass rights": "moto does not ask for the right to bypass governance",
+            "bypass denials": "moto does not ask for the right to bypass governance",
+            "clock": "moto does not look at when a request was signed",
+        },
+    )
 
 
 @contextlib.contextmanager
 def ministack(folder: Path, authority: Authority) -> Iterator[S3]:
     """ministack's S3, with a user that may do everything."""
     with emulators.ministack(folder) as port:
-        address = f"http://127.0.0.1:{port}"
-        root = S3("", address, emulators.ROOT, "any", {}).client("iam")
-        everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
-        root.create_user(UserName="owner")
-        document = json.dumps({"Version": "2012-10-17", "Statement": [everything]})
-        root.put_user_policy(UserName="owner", PolicyName="all", PolicyDocument=document)
-        key = root.create_access_key(UserName="owner")["AccessKey"]
         facts = {"ministack": emulators.ministack_version()}
         lacks = {"digests": "ministack compares the checksums that are asked for, and no other digests"}
-        yield S3("ministack", address, key["AccessKeyId"], key["SecretAccessKey"], facts, lacks)
+        root = S3("ministack", f"http://127.0.0.1:{port}", emulators.ROOT, "any", facts, lacks)
+        yield replace(root, **root.make_user("owner", EVERYTHING))
 
 
 @dataclass
@@ -235,6 +285,15 @@ class Ceph(S3):
     """
 
     gateway: Radosgw = None  # type: ignore[assignment]
+    account: str = ""
+
+    def make_user(self, name: str, *may: Mapping[str, Any]) -> dict[str, str]:
+        """Make a user, whose key stays the same; what one may do besides what buckets allow, roles say here."""
+        assert not may
+        key = {"login": name, "password": f"the-secret-of-{name}"}
+        with contextlib.suppress(RuntimeError):  # of an earlier test
+            self.gateway.make_user(name, key["password"])
+        return key
 
 
 @contextlib.contextmanager
@@ -249,7 +308,10 @@ def ceph(folder: Path, authority: Authority) -> Iterator[Ceph]:
             "owner",
             emulators.ROOT_SECRET,
             {"radosgw": gateway.version},
-            {"conditions on versions": "radosgw ignores If-None-Match where a bucket keeps versions"},
+            {
+                "conditions on versions": "radosgw ignores If-None-Match where a bucket keeps versions",
+                "bypass rights": "radosgw lets who may destroy versions bypass governance, unless that is denied",
+            },
             gateway=gateway,
         )
 
@@ -293,6 +355,8 @@ class Azure:
             "locks": "lock_for is for S3",
             "digests": "obstore sends no digests to Azure",
             "uploads": "Azure discards unfinished blocks by itself, and does not list them",
+            "beginnings": "no request begins an upload on Azure, blocks are sent at once",
+            "clock": "Azurite does not look at when a request was signed",
         }
     )
 
@@ -364,6 +428,7 @@ class Google:
             "locks": "lock_for is for S3",
             "digests": "obstore sends no digests to GCS",
             "uploads": "open uploads are not looked for on GCS",
+            "repeated beginnings": "the GCS client does not repeat a request that begins an upload",
         }
     )
 
@@ -407,9 +472,9 @@ def _google(keyfile: Mapping[str, Any]) -> dict[str, Any]:
 def google(folder: Path, authority: Authority) -> Iterator[Google]:
     """The GCS client, on a moto of its own."""
     with contextlib.ExitStack() as stack:
-        below = stack.enter_context(moto(folder, authority))
+        port = stack.enter_context(emulators.moto(folder))
+        below = _moto(port)
         service = stack.enter_context(tokens())
-        port = int(below.address.rpartition(":")[2])
 
         def demand_token(request: Request, send: Send) -> Answer:
             """Let in whom the token service has given a token."""
@@ -431,6 +496,7 @@ def google(folder: Path, authority: Authority) -> Iterator[Google]:
 #: How each is started, by the name it has as a parameter.
 STARTS: Mapping[str, Any] = {
     "moto": moto,
+    "signed moto": signed_moto,
     "ministack": ministack,
     "google": google,
     "radosgw": ceph,
@@ -446,25 +512,26 @@ COLUMNS = {
     "juicefs": "juicefs gateway",
     "azurite": "Azurite",
 }
+#: Where it matters who asks, moto is one that looks at it.
+CHECKING = tuple("signed moto" if name == "moto" else name for name in COLUMNS)
 #: Those that the registry of Python packages brings.
-INSIDE = ("disk", "moto", "ministack", "google")
+INSIDE = ("disk", "moto", "signed moto", "ministack", "google")
 
 
 def stores(*names: str, slow: Collection[str] = ()) -> list[Any]:
     """Parameters of the fixture ``kind``.
 
-    :param names: these stores; none for all
+    :param names: these stores; none for all of the table
     :param slow: those with which the test takes too long for every run
     """
     return [
         pytest.param(
             name,
             marks=[
-                pytest.mark.column(column),
+                pytest.mark.column(COLUMNS[name.removeprefix("signed ")]),
                 pytest.mark.xdist_group(f"store-{name}"),
                 *([] if name in INSIDE and name not in slow else [pytest.mark.stores]),
             ],
         )
-        for name, column in COLUMNS.items()
-        if name in (names or COLUMNS)
+        for name in names or COLUMNS
     ]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from kinds import PREFIX, S3, Kind, stores
-from servers.proxy import Proxy, Request, answer_with, when
+from servers.proxy import Proxy, Request, When, answer_with
 
 from airflow_provider_xbackup.vault import RetentionPolicy, Vault
 from airflow_provider_xbackup.vault.errors import UnlockableStoreError, VaultAccessError
@@ -90,7 +90,7 @@ def test_what_cannot_lock_is_refused_before_anything_is_written(
 def test_where_the_files_cannot_be_locked_there_is_no_backup(
     between: Proxy, beyond: Vault, store_backup: Callable[..., Any]
 ) -> None:
-    between.rules.append(when(is_retention, answer_with(403, "AccessDenied"), times=1))
+    between.rules.append(When(is_retention, answer_with(403, "AccessDenied"), times=1))
 
     with pytest.raises(VaultAccessError, match=r"refused to lock .*\.zip"):
         store_backup(beyond, lock=NINETY)
@@ -106,7 +106,7 @@ def test_a_retry_locks_what_the_first_try_did_not(
     def of_manifest(request: Request) -> bool:
         return is_retention(request) and "manifest.json" in request.target
 
-    between.rules.append(when(of_manifest, answer_with(403, "AccessDenied"), times=1))
+    between.rules.append(When(of_manifest, answer_with(403, "AccessDenied"), times=1))
 
     with pytest.raises(VaultAccessError, match=r"refused to lock .*manifest\.json"):
         store_backup(beyond, lock=NINETY)
@@ -276,12 +276,20 @@ def test_retention_keeps_what_is_under_a_legal_hold(
     assert apply_retention(vault, ONE, now=now()).expired == (old.path,)
 
 
-@row("retention: who may not see locks plans without them")
+@row("retention: where locks go unseen the plan is refused, and nothing expires unless that is overridden")
 @locking_stores
-def test_who_may_not_ask_for_locks_plans_without_them(
-    between: Proxy, beyond: Vault, store_backup: Callable[..., Any]
+@pytest.mark.parametrize("question", ["object-lock", "retention", "legal-hold"])
+def test_where_locks_go_unseen_nothing_expires_unless_that_is_overridden(
+    between: Proxy, beyond: Vault, store_backup: Callable[..., Any], question: str
 ) -> None:
     old, _ = (store_backup(beyond, backup_id) for backup_id in IDS)
-    between.rules.append(when(lambda request: "object-lock" in request.target, answer_with(403, "AccessDenied")))
 
-    assert plan_retention(beyond, ONE, now=now()).plans[0].expire[0].path == old.path
+    def asks(request: Request) -> bool:
+        return request.method == "GET" and request.target.endswith(f"?{question}")
+
+    between.rules.append(When(asks, answer_with(403, "AccessDenied")))
+
+    applied = apply_retention(beyond, ONE, now=now())
+    assert [refusal.name for refusal in applied.plans[0].refusals] == ["unseen-locks"]
+    assert applied.expired == ()
+    assert apply_retention(beyond, ONE, now=now(), override=["unseen-locks"]).expired == (old.path,)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -11,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kinds import CONN_ID, S3, Ceph, stores
-from servers.proxy import Answer, Request, Send, proxy, when
+from kinds import CONN_ID, S3, policy, stores
+from servers.proxy import Answer, Request, Send, When, proxy
 from stand_in import connect, connections, make_context, naps, sim, spool_dir
 
+from airflow_provider_xbackup.cli.main import main
 from airflow_provider_xbackup.exceptions import XBackupFailError
 from airflow_provider_xbackup.hooks.vault import VaultHook
 from airflow_provider_xbackup.hooks.xray import XrayHook
+from airflow_provider_xbackup.notifications import tell_of_late_backups
 from airflow_provider_xbackup.operators.vault import (
     ApplyRetentionOperator,
     FetchBackupOperator,
@@ -25,6 +26,7 @@ from airflow_provider_xbackup.operators.vault import (
     VerifyBackupOperator,
 )
 from airflow_provider_xbackup.operators.xray import XrayCreateBackupOperator
+from airflow_provider_xbackup.sensors.vault import BackupFreshnessSensor
 from airflow_provider_xbackup.services.xray_jobs import XrayBackupJob
 from airflow_provider_xbackup.simulator import Simulator
 from airflow_provider_xbackup.transfers.xenioo_to_object_storage import XeniooToObjectStorageOperator
@@ -33,7 +35,6 @@ from airflow_provider_xbackup.vault import Vault
 from airflow_provider_xbackup.vault.errors import IncompleteWriteError, VaultAccessError
 from airflow_provider_xbackup.vault.holds import hold
 from airflow_provider_xbackup.vault.locks import Lock
-from airflow_provider_xbackup.vault.undelete import undelete_versions
 
 __all__ = ["connect", "connections", "naps", "sim", "spool_dir"]
 
@@ -44,6 +45,9 @@ POLICIES = Path(__file__).resolve().parents[2] / "docs" / "policies"
 ROLES = ("worker", "verification", "retention", "reader", "replication", "undelete")
 IDS = ("20261121T014500Z-full-1a2b3c4d", "20261122T014500Z-full-1a2b3c4d", "20261123T014500Z-full-1a2b3c4d")
 MIB = 1024 * 1024
+AGES = timedelta(days=36_500)
+
+object_lock = pytest.mark.parametrize("bucket", [pytest.param(True, id="Object Lock")], indirect=True)
 
 
 @pytest.fixture
@@ -69,13 +73,10 @@ def act_as(kind: S3, bucket: str, url: str, define: Callable[..., None]) -> Call
     """Lets the connection be a role's, and the bucket have all policies of the documentation."""
 
     def act_as(role: str, *, without: str = "") -> Vault:
-        documents = (path.read_text() for path in sorted(POLICIES.glob("*.json")) if path.stem != without)
-        statements = [each for text in documents for each in json.loads(text)["Statement"]]
-        text = json.dumps({"Version": "2012-10-17", "Statement": statements})
+        keys = {name: kind.make_user(f"xbackup-{name}") for name in ROLES}
+        text = policy(*statements(without))
         for name in ROLES:
-            who = f"arn:aws:iam::{'' if isinstance(kind, Ceph) else '000000000000'}:user/xbackup-{name}"
-            text = text.replace(f"arn:aws:iam::111122223333:role/xbackup-{name}", who)
-        keys = {name: make_user(kind, f"xbackup-{name}") for name in ROLES}
+            text = text.replace(f"arn:aws:iam::111122223333:role/xbackup-{name}", kind.user(f"xbackup-{name}"))
         kind.s3.put_bucket_policy(Bucket=bucket, Policy=text.replace("acme-backups", bucket))
         define(**kind.connection() | keys[role])
         return VaultHook(url).vault
@@ -83,19 +84,17 @@ def act_as(kind: S3, bucket: str, url: str, define: Callable[..., None]) -> Call
     return act_as
 
 
-def make_user(kind: S3, name: str) -> dict[str, str]:
-    """Make a user who may do nothing by himself."""
-    if isinstance(kind, Ceph):
-        with contextlib.suppress(RuntimeError):  # of an earlier test
-            kind.gateway.make_user(name, f"the-secret-of-{name}")
-        return {"login": name, "password": f"the-secret-of-{name}"}
-    iam = kind.client("iam")
-    with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
-        iam.create_user(UserName=name)
-    for key in iam.list_access_keys(UserName=name)["AccessKeyMetadata"]:
-        iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
-    key = iam.create_access_key(UserName=name)["AccessKey"]
-    return {"login": key["AccessKeyId"], "password": key["SecretAccessKey"]}
+def statements(without: str = "") -> Iterator[dict[str, Any]]:
+    """All statements of the documentation.
+
+    :param without: a file or an action that is left out
+    """
+    for file in sorted(POLICIES.glob("*.json")):
+        for each in json.loads(file.read_text())["Statement"] if file.stem != without else ():
+            named = [each["Action"]] if isinstance(each["Action"], str) else each["Action"]
+            actions = [action for action in named if action != without]
+            if actions:
+                yield {**each, "Action": actions}
 
 
 def refused(*calls: Callable[[], object]) -> None:
@@ -158,6 +157,7 @@ def test_a_worker_backs_up_and_can_neither_read_nor_delete_nor_mark(
     reader = act_as("reader")
     assert reader.store.read(file_of(backup))
     assert {each.backup_id for each in reader.backups()} == set(stored)
+    assert command("explore", url, changes["backup_id"]) == 0
 
 
 @row("policy for workers: a large upload, and one that fails")
@@ -193,15 +193,17 @@ def test_a_worker_that_cannot_take_back_a_manifest_says_that_the_backup_is_damag
     act_as("worker")
     with proxy(int(kind.address.rpartition(":")[2])) as between:
         is_manifest = lambda request: request.method == "PUT" and "manifest.json" in request.target  # noqa: E731
-        between.rules.append(when(is_manifest, let_files_go))
-        define(**kind.connection(between.address) | make_user(kind, "xbackup-worker"))
+        fault = When(is_manifest, let_files_go)
+        between.rules.append(fault)
+        define(**kind.connection(between.address) | kind.make_user("xbackup-worker"))
 
         with pytest.raises(IncompleteWriteError, match=r"could not be taken back.*Have its folder"):
             store_backup(VaultHook(url).vault)
+        assert fault.is_spent
 
 
 @row("policy for workers that lock; without it lock_for is refused beforehand")
-@pytest.mark.parametrize("bucket", [pytest.param(True, id="Object Lock")], indirect=True)
+@object_lock
 def test_a_worker_locks_what_it_stores(
     kind: S3, bucket: str, act_as: Callable[..., Vault], store_backup: Callable[..., Any]
 ) -> None:
@@ -215,10 +217,30 @@ def test_a_worker_locks_what_it_stores(
     worker.keep_locked(backup, lock)
     refused(lambda: worker.store.read(file_of(backup)))
 
-    client = kind.client(**boto_keys(kind, "xbackup-worker"))
-    for key in kind.keys(bucket):
+    assert_all_locked(kind, bucket, "xbackup-worker")
+
+
+def assert_all_locked(kind: S3, bucket: str, name: str) -> None:
+    """Demand that everything in a bucket is locked for 90 days, but checks. On Ceph nobody else sees it."""
+    client = kind.client_of(kind.make_user(name))
+    backed = [key for key in kind.keys(bucket) if "/checks/" not in key]
+    assert len(backed) == 2
+    for key in backed:
         told = client.get_object_retention(Bucket=bucket, Key=key)["Retention"]
         assert told["RetainUntilDate"] > datetime.now(UTC) + timedelta(days=89)
+
+
+def command(*words: object) -> int:
+    """Run ``xbackup``; returns its exit code."""
+    return main([str(word) for word in words])
+
+
+def retain(url: str, **arguments: Any) -> dict[str, Any]:
+    """Run the task that keeps the newest backup."""
+    task = ApplyRetentionOperator(
+        task_id="retention", vault=url, keep_last=1, max_delete_fraction=1.0, **arguments
+    )
+    return task.execute(make_context())
 
 
 # -- the others --------------------------------------------------------------------------------------------
@@ -230,6 +252,17 @@ def backups(owner: Vault, store_backup: Callable[..., Any]) -> list[Any]:
 
 
 @row("policy for verification: reads all, writes checks, changes nothing else")
+async def test_late_backups_are_told_of_by_verification(
+    url: str, backups: list[Any], act_as: Callable[..., Vault]
+) -> None:
+    act_as("verification")
+
+    told = await tell_of_late_backups(url, rpo_hours=1, expect=["xray/gone"])
+
+    assert "xray/gone" in told
+
+
+@row("policy for verification: reads all, writes checks, changes nothing else")
 def test_verification_reads_and_writes_its_checks(
     url: str, owner: Vault, backups: list[Any], act_as: Callable[..., Vault]
 ) -> None:
@@ -238,6 +271,11 @@ def test_verification_reads_and_writes_its_checks(
     done = VerifyBackupOperator(task_id="verify", vault=url, level="digest").execute(make_context())
 
     assert done["backups"] == 3
+    sensor = BackupFreshnessSensor(task_id="fresh", vault=url, rpo=AGES, verified_rpo=AGES, expect=["xray/acme"])
+    assert sensor.poke(make_context())
+    assert command("verify", url, "--level", "digest") == 0
+    assert command("status", url, "--expect", "xray/acme") == 0
+    assert command("list", url, "--checks") == 0
     newest = backups[-1]
     refused(
         lambda: verification.store.put(file_of(newest), b"other bytes"),
@@ -262,28 +300,52 @@ def test_retention_removes_and_reads_no_files(
     kind.s3.create_multipart_upload(Bucket=bucket, Key=key)
     retention = act_as("retention")
 
-    def apply(**arguments: Any) -> dict[str, Any]:
-        task = ApplyRetentionOperator(
-            task_id="retention", vault=url, keep_last=1, max_delete_fraction=1.0, **arguments
-        )
-        return task.execute(make_context())
-
-    done = apply(grace=timedelta(0), garbage_after=timedelta(0))
+    done = retain(url, grace=timedelta(0), garbage_after=timedelta(0))
 
     assert (done["expired"], done["removed"], done["not_let_go"]) == (1, 1, 0)
     assert {backup.backup_id for backup in owner.backups()} == {IDS[1], IDS[2]}
     assert not owner.store.exists(f"{backups[2].path.folder}/backup.00000000.zip")
     assert kind.unfinished(bucket) == []
+    keep = ("--keep-last", "1", "--max-delete-fraction", "1")
+    assert command("retention", "plan", url, *keep) == 0
+    assert command("retention", "apply", url, *keep) == 0
+    assert command("garbage", url, "--older-than", "1h", "--apply") == 0
     refused(lambda: retention.store.read(file_of(backups[2])))
-    client = kind.client(**boto_keys(kind, "xbackup-retention"))
+    client = kind.client_of(kind.make_user("xbackup-retention"))
     found = kind.s3.list_object_versions(Bucket=bucket, Prefix=f"vault/{file_of(backups[2])}")["Versions"][0]
     with pytest.raises(client.exceptions.ClientError, match="AccessDenied"):
         client.delete_object(Bucket=bucket, Key=found["Key"], VersionId=found["VersionId"])
 
 
-def boto_keys(kind: S3, name: str) -> dict[str, str]:
-    key = make_user(kind, name)
-    return {"aws_access_key_id": key["login"], "aws_secret_access_key": key["password"]}
+@row("policy for retention: keeps what is locked, expires the rest, and refuses to plan without seeing locks")
+@object_lock
+def test_retention_sees_locks_with_its_policy(
+    kind: S3, bucket: str, url: str, owner: Vault, act_as: Callable[..., Vault],
+    store_backup: Callable[..., Any],
+) -> None:  # fmt: skip
+    for backup_id, lock in zip(IDS, (None, Lock.of("90d"), None), strict=True):
+        store_backup(owner, backup_id, lock=lock)
+    act_as("retention")
+
+    assert retain(url, grace=timedelta(0))["removed"] == 1
+
+    assert [backup.backup_id for backup in owner.backups()] == [IDS[2], IDS[1]]
+
+
+@row("policy for retention: keeps what is locked, expires the rest, and refuses to plan without seeing locks")
+@object_lock
+@pytest.mark.parametrize(
+    "right", ["s3:GetBucketObjectLockConfiguration", "s3:GetObjectRetention", "s3:GetObjectLegalHold"]
+)
+def test_retention_without_a_right_to_see_locks_expires_nothing(
+    url: str, owner: Vault, backups: list[Any], act_as: Callable[..., Vault], right: str
+) -> None:
+    act_as("retention", without=right)
+
+    with pytest.raises(XBackupFailError, match="unseen-locks"):
+        retain(url, grace=timedelta(0))
+
+    assert len(list(owner.backups())) == len(IDS)
 
 
 @row("policy for readers: fetches and is copied from; changes nothing")
@@ -296,6 +358,7 @@ def test_a_reader_fetches_and_is_copied_from(
     copied = ReplicateBackupsOperator(task_id="copy", source=url, target=str(scratch.url))
     assert Path(fetched.execute(make_context())["files"]["backup"]).exists()
     assert copied.execute(make_context())["copied"] == 3
+    assert command("fetch", url, "latest", tmp_path / "by command") == 0
 
     refused(
         lambda: reader.store.put("x", b""),
@@ -312,12 +375,10 @@ def test_replication_writes_copies_and_deletes_nothing(
     store_backup(scratch, IDS[1], blocks=[b"x" * (11 * MIB)])
     replication = act_as("replication")
 
-    def copy() -> dict[str, Any]:
-        task = ReplicateBackupsOperator(task_id="copy", source=str(scratch.url), target=url)
-        return task.execute(make_context())
-
-    assert copy()["copied"] == 2
-    assert copy()["present"] == 2
+    task = ReplicateBackupsOperator(task_id="copy", source=str(scratch.url), target=url)
+    assert task.execute(make_context())["copied"] == 2
+    assert task.execute(make_context())["present"] == 2
+    assert command("replicate", scratch.url, url) == 0
     backup = next(iter(replication.backups()))
     refused(
         lambda: replication.store.delete(file_of(backup)),
@@ -325,16 +386,51 @@ def test_replication_writes_copies_and_deletes_nothing(
     )
 
 
+@row("policy for replication that locks; without it lock_for is refused beforehand")
+@object_lock
+def test_replication_locks_its_copies(
+    kind: S3, bucket: str, url: str, act_as: Callable[..., Vault], scratch: Vault,
+    store_backup: Callable[..., Any],
+) -> None:  # fmt: skip
+    store_backup(scratch)
+    task = ReplicateBackupsOperator(task_id="copy", source=str(scratch.url), target=url, lock_for="90d")
+    act_as("replication", without="locks")
+    with pytest.raises(XBackupFailError, match="refused to ask for the object locks"):
+        task.execute(make_context())
+    assert kind.keys(bucket) == []
+
+    act_as("replication")
+    assert task.execute(make_context())["copied"] == 1
+    assert task.execute(make_context())["present"] == 1
+
+    assert_all_locked(kind, bucket, "xbackup-replication")
+
+
+@row("policy for undelete: brings back what has expired")
+def test_undelete_brings_back_what_has_expired(
+    url: str, owner: Vault, backups: list[Any], act_as: Callable[..., Vault]
+) -> None:
+    assert retain(url)["expired"] == 2
+    act_as("undelete")
+
+    assert command("undelete", url, IDS[0], "--who", "ada", "--why", "needed") == 0
+
+    expired = [owner.store.exists(backup.path.tombstone) for backup in backups]
+    assert expired == [False, True, False]
+
+
 @row("policy for undelete: brings back what a versioned bucket keeps")
 def test_undelete_brings_back_what_the_bucket_keeps(
-    kind: S3, bucket: str, owner: Vault, act_as: Callable[..., Vault], store_backup: Callable[..., Any]
+    kind: S3, bucket: str, url: str, owner: Vault, act_as: Callable[..., Vault], store_backup: Callable[..., Any]
 ) -> None:
     kind.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     backup = store_backup(owner)
     for path in (backup.path.manifest, file_of(backup)):
         owner.store.delete(path)
 
-    undelete_versions(act_as("undelete"), backup.path, who="ada", why="needed", now=datetime.now(UTC))
+    act_as("undelete")
+    assert command("undelete", url, "--versions") == 0
+    assert command("undelete", url, backup.backup_id, "--versions", "--who", "ada", "--why", "needed") == 0
 
     assert [each.manifest for each in owner.backups()] == [backup.manifest]
 
@@ -344,7 +440,7 @@ def test_who_is_in_no_policy_is_refused(
     kind: S3, url: str, backups: list[Any], act_as: Callable[..., Vault], define: Callable[..., None]
 ) -> None:
     act_as("worker")
-    define(**kind.connection() | make_user(kind, "stranger"))
+    define(**kind.connection() | kind.make_user("stranger"))
 
     with pytest.raises(
         XBackupFailError, match="Check the Airflow connection 'store' and what it is allowed to do"

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from kinds import CONN_ID, PREFIX, S3, stores
-from servers.proxy import Answer, Proxy, Request, Send, answer_with, flip_a_bit, proxy, when
+from kinds import CONN_ID, S3, stores
+from servers.proxy import Proxy, Request, When, answer_with, flip_a_bit, proxy
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
 from airflow_provider_xbackup.hooks.vault import VaultHook
@@ -49,7 +49,7 @@ def stored(
         assert sum(map(len, vault.store.open_stream(f"xray/acme/{BACKUP_ID}/{_name(backup)}"))) == size
         heads = {}
         for name in ("manifest.json", _name(backup)):
-            key = f"{PREFIX}/xray/acme/{BACKUP_ID}/{name}"
+            key = f"{kind.prefix}/xray/acme/{BACKUP_ID}/{name}"
             heads[name.partition(".")[0]] = kind.s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
         return heads
 
@@ -73,7 +73,7 @@ def test_objects_are_encrypted_with_keys_of_s3(stored: Callable[..., Any], size:
     assert {head["ServerSideEncryption"] for head in heads.values()} == {"AES256"}
 
 
-@row("encryption: SSE-KMS, with a key and a bucket key; DSSE-KMS")
+@row("encryption: SSE-KMS, with a key")
 @on("moto", "ministack", "radosgw")
 @in_one_part_and_several
 def test_objects_are_encrypted_with_a_key_of_kms(kind: S3, stored: Callable[..., Any], size: int) -> None:
@@ -84,7 +84,7 @@ def test_objects_are_encrypted_with_a_key_of_kms(kind: S3, stored: Callable[...,
         assert head["SSEKMSKeyId"].endswith("my-key")
 
 
-@row("encryption: SSE-KMS, with a key and a bucket key; DSSE-KMS")
+@row("encryption: SSE-KMS, a bucket key asked for")
 @on("moto", "ministack", "radosgw")
 def test_every_request_that_makes_an_object_asks_for_a_bucket_key(
     kind: S3, between: Proxy, bucket: str, with_options: Callable[..., Vault], store_backup: Callable[..., Any]
@@ -105,7 +105,7 @@ def test_every_request_that_makes_an_object_asks_for_a_bucket_key(
         assert request.header("x-amz-server-side-encryption-bucket-key-enabled") == "true"
 
 
-@row("encryption: SSE-KMS, with a key and a bucket key; DSSE-KMS")
+@row("encryption: DSSE-KMS")
 @on("moto")
 def test_objects_are_encrypted_twice(stored: Callable[..., Any]) -> None:
     heads = stored(1000, server_side_encryption="aws:kms:dsse", sse_kms_key_id="my-key")
@@ -136,7 +136,28 @@ def test_a_class_that_the_store_does_not_have_is_told(
     assert kind.keys(bucket) == []
 
 
-@row("checksums, on request")
+@row("checksums, on request: sent along, and stores that know none take everything all the same")
+@on("moto", "ministack", "radosgw", "juicefs")
+@in_one_part_and_several
+@pytest.mark.parametrize("algorithm", ["SHA256", "CRC64NVME", "none"])
+def test_the_checksum_that_was_asked_for_is_sent_along(
+    between: Proxy, bucket: str, with_options: Callable[..., Vault], store_backup: Callable[..., Any],
+    size: int, algorithm: str,
+) -> None:  # fmt: skip
+    vault = with_options(bucket, between.address, checksum_algorithm=algorithm)
+
+    backup = store_backup(vault, blocks=[b"x" * size])
+
+    assert [each.manifest for each in vault.backups()] == [backup.manifest]
+    sent = [request for request in between.seen if request.method == "PUT"]
+    assert len(sent) > 1
+    for request in sent:
+        checksums = {name.lower() for name, _ in request.headers if name.lower().startswith("x-amz-checksum-")}
+        expected = set() if algorithm == "none" else {f"x-amz-checksum-{algorithm.lower()}"}
+        assert checksums - {"x-amz-checksum-algorithm"} == expected
+
+
+@row("checksums, on request: the store has them")
 @on("ministack")
 @in_one_part_and_several
 @pytest.mark.parametrize(
@@ -150,15 +171,6 @@ def test_objects_have_the_checksum_that_was_asked_for(
     assert all(head.get(field) for head in heads.values())
 
 
-@row("checksums, on request")
-@on("moto", "ministack", "radosgw", "juicefs")
-@pytest.mark.parametrize("algorithm", ["SHA256", "CRC64NVME", "none"])
-def test_a_store_that_knows_no_checksums_takes_them_all_the_same(
-    stored: Callable[..., Any], algorithm: str
-) -> None:
-    stored(11 * MIB, checksum_algorithm=algorithm)
-
-
 @row("checksums: a bit that flipped on the way is refused")
 @on("ministack")
 @in_one_part_and_several
@@ -168,7 +180,7 @@ def test_a_bit_that_flips_on_the_way_is_refused(
     size: int, algorithm: str,
 ) -> None:  # fmt: skip
     vault = with_options(bucket, between.address, checksum_algorithm=algorithm)
-    artifacts = when(lambda request: request.method == "PUT" and b"xxxx" in request.body, flip_a_bit, times=1)
+    artifacts = When(lambda request: request.method == "PUT" and b"xxxx" in request.body, flip_a_bit, times=1)
     between.rules.append(artifacts)
 
     with pytest.raises(VaultError, match=r"BadDigest|checksum|Checksum"):
@@ -177,7 +189,8 @@ def test_a_bit_that_flips_on_the_way_is_refused(
     assert list(vault.backups()) == []
 
 
-@on("moto")
+@row("payload_signing_enabled: the signature covers what is written, unless it is asked not to")
+@on("signed moto", "ministack", "radosgw", "juicefs")
 @pytest.mark.parametrize(
     ("options", "signed"),
     [({}, True), ({"payload_signing_enabled": True}, True), ({"payload_signing_enabled": False}, False)],
@@ -186,16 +199,12 @@ def test_the_signature_covers_what_is_written_unless_it_is_asked_not_to(
     between: Proxy, bucket: str, with_options: Callable[..., Vault], store_backup: Callable[..., Any],
     options: dict[str, Any], signed: bool,
 ) -> None:  # fmt: skip
-    digests = []
+    vault = with_options(bucket, between.address, **options)
 
-    def note(request: Request, send: Send) -> Answer:
-        if request.method == "PUT":
-            digests.append(request.header("x-amz-content-sha256"))
-        return send(request)
+    backup = store_backup(vault, blocks=[b"x" * (11 * MIB)])
 
-    between.rules.append(note)
-    store_backup(with_options(bucket, between.address, **options), blocks=[b"x" * (11 * MIB)])
-
+    assert [each.manifest for each in vault.backups()] == [backup.manifest]
+    digests = [request.header("x-amz-content-sha256") for request in between.seen if request.method == "PUT"]
     assert len(digests) == 3
     assert all((digest != "UNSIGNED-PAYLOAD") is signed for digest in digests)
 
@@ -203,16 +212,14 @@ def test_the_signature_covers_what_is_written_unless_it_is_asked_not_to(
 # -- a bucket with default retention, as Amazon has it -------------------------------------------------------
 
 
-def demand_checksum(request: Request, send: Send) -> Answer:
-    """Refuse an object without MD5 or checksum, as Amazon does where a bucket locks objects by itself.
+def has_no_checksum(request: Request) -> bool:
+    """Match an object without MD5 or checksum, which Amazon refuses where a bucket locks objects by itself.
 
     No emulator does. Amazon's documentation says so of PutObject and UploadPart.
     """
     named = [name.lower() for name, _ in request.headers]
     given = any(name == "content-md5" or name.startswith("x-amz-checksum-") for name in named)
-    if request.method == "PUT" and request.body and not given:
-        return answer_with(400, "InvalidRequest")(request, send)
-    return send(request)
+    return request.method == "PUT" and bool(request.body) and not given
 
 
 @row("Object Lock by default: uploads bring the checksum that Amazon demands")
@@ -226,7 +233,7 @@ def test_a_bucket_that_locks_by_default_takes_everything_with_a_checksum(
     kind.s3.put_object_lock_configuration(
         Bucket=bucket, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": rule}
     )
-    between.rules.append(demand_checksum)
+    between.rules.append(When(has_no_checksum, answer_with(400, "InvalidRequest")))
 
     with pytest.raises(VaultError, match="InvalidRequest"):
         store_backup(with_options(bucket, between.address), blocks=[b"x" * size])

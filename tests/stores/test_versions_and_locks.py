@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from kinds import PREFIX, S3
+from kinds import PREFIX, S3, policy
 
 from airflow_provider_xbackup.vault import RetentionPolicy, Vault
 from airflow_provider_xbackup.vault.errors import ObjectExistsError
@@ -77,7 +77,7 @@ def test_what_was_removed_from_a_versioned_bucket_comes_back(
     kind: S3, need: Callable[..., None], open_vault: Callable[..., Vault], store_backup: Callable[..., Any],
     lock: bool,
 ) -> None:  # fmt: skip
-    need("locks" if lock else "versions")
+    need(*("locks", "lock queries") if lock else ("versions",))
     vault = open_vault(kind.new_bucket(versions=not lock, lock=lock))
     old, _ = (store_backup(vault, backup_id, blocks=[b"x" * 1000]) for backup_id in IDS)
     apply_retention(vault, ONE, now=now())
@@ -95,37 +95,89 @@ def test_what_was_removed_from_a_versioned_bucket_comes_back(
     assert vault.store.read(old.path.file(old.manifest.artifacts[0].name)) == b"x" * 1000
 
 
-@row("Object Lock, governance: who may bypass it destroys, nobody else does")
-def test_a_version_in_governance_mode_goes_only_with_the_right_to_bypass(
+@row("Object Lock, governance: nobody destroys it without asking to bypass the lock")
+def test_a_version_in_governance_mode_goes_only_where_bypassing_is_asked_for(
     kind: S3, locking: str, open_vault: Callable[..., Vault]
 ) -> None:
     store = open_vault(locking).store
-    key, version = f"{PREFIX}/a", lock(kind, locking, store.put("a", b"locked"), "GOVERNANCE")
+    which = locked(kind, locking, store.put("a", b"locked"), "GOVERNANCE")
 
     with pytest.raises(ClientError, match="AccessDenied"):
-        kind.s3.delete_object(Bucket=locking, Key=key, VersionId=version)
+        kind.s3.delete_object(**which)
     store.delete("a")
-    assert kind.versions(locking, "a")[0] == [version]
-    kind.s3.delete_object(Bucket=locking, Key=key, VersionId=version, BypassGovernanceRetention=True)
+    assert kind.versions(locking, "a")[0] == [which["VersionId"]]
+    kind.s3.delete_object(**which, BypassGovernanceRetention=True)
     assert kind.versions(locking, "a")[0] == []
 
 
-@row("Object Lock, compliance: nobody destroys it, nobody shortens it")
+@row("Object Lock, governance: who asks to bypass it without the right destroys nothing")
+def test_a_version_in_governance_mode_stays_for_who_has_no_right_to_bypass(
+    kind: S3, need: Callable[..., None], locking: str, open_vault: Callable[..., Vault]
+) -> None:
+    need("bypass rights")
+
+    assert_destroys_unlocked_versions_alone(kind, locking, open_vault(locking), may_destroy(kind, locking))
+
+
+@row("Object Lock, governance: who asks to bypass it and is denied to destroys nothing")
+def test_a_version_in_governance_mode_stays_for_who_is_denied_to_bypass(
+    kind: S3, need: Callable[..., None], locking: str, open_vault: Callable[..., Vault]
+) -> None:
+    need("bypass denials")
+    allowed = may_destroy(kind, locking)
+    places = [f"arn:aws:s3:::{locking}", f"arn:aws:s3:::{locking}/*"]
+    denied = {**allowed, "Effect": "Deny", "Action": "s3:BypassGovernanceRetention", "Resource": places}
+
+    assert_destroys_unlocked_versions_alone(kind, locking, open_vault(locking), allowed, denied)
+
+
+def may_destroy(kind: S3, bucket: str) -> dict[str, Any]:
+    """The statement that somebody may destroy versions."""
+    actions = ["s3:DeleteObject", "s3:DeleteObjectVersion"]
+    who = {"AWS": kind.user("someone")}
+    return {"Effect": "Allow", "Principal": who, "Action": actions, "Resource": f"arn:aws:s3:::{bucket}/*"}
+
+
+def assert_destroys_unlocked_versions_alone(kind: S3, bucket: str, vault: Vault, *statements: Any) -> None:
+    """Demand it of somebody of whom a bucket's policy says this."""
+    someone = kind.client_of(kind.make_user("someone"))
+    kind.s3.put_bucket_policy(Bucket=bucket, Policy=policy(*statements))
+    which = locked(kind, bucket, vault.store.put("a", b"locked"), "GOVERNANCE")
+    free = {**which, "VersionId": vault.store.put("a", b"not locked").version_id}
+
+    someone.delete_object(**free)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        someone.delete_object(**which, BypassGovernanceRetention=True)
+
+    assert kind.versions(bucket, "a")[0] == [which["VersionId"]]
+
+
+@row("Object Lock, compliance: nobody destroys it")
 def test_a_version_in_compliance_mode_stays(kind: S3, locking: str, open_vault: Callable[..., Vault]) -> None:
     store = open_vault(locking).store
-    key, version = f"{PREFIX}/a", lock(kind, locking, store.put("a", b"locked"), "COMPLIANCE")
-    which = {"Bucket": locking, "Key": key, "VersionId": version}
-    tomorrow = {"Mode": "COMPLIANCE", "RetainUntilDate": now() + timedelta(days=1)}
+    which = locked(kind, locking, store.put("a", b"locked"), "COMPLIANCE")
 
     with pytest.raises(ClientError, match="AccessDenied"):
         kind.s3.delete_object(**which, BypassGovernanceRetention=True)
-    if kind.column != "moto":  # which lets a lock be shortened
-        with pytest.raises(ClientError, match="AccessDenied"):
-            kind.s3.put_object_retention(**which, Retention=tomorrow, BypassGovernanceRetention=True)
     store.put("a", b"over it")
     store.delete("a")
-    assert version in kind.versions(locking, "a")[0]
+    assert which["VersionId"] in kind.versions(locking, "a")[0]
     assert kind.s3.get_object(**which)["Body"].read() == b"locked"
+
+
+@row("Object Lock, compliance: nobody shortens it")
+def test_a_lock_in_compliance_mode_is_not_shortened(
+    kind: S3, need: Callable[..., None], locking: str, open_vault: Callable[..., Vault]
+) -> None:
+    need("lasting locks")
+    store = open_vault(locking).store
+    which = locked(kind, locking, store.put("a", b"locked"), "COMPLIANCE")
+    tomorrow = {"Mode": "COMPLIANCE", "RetainUntilDate": now() + timedelta(days=1)}
+
+    with pytest.raises(ClientError, match="AccessDenied"):
+        kind.s3.put_object_retention(**which, Retention=tomorrow, BypassGovernanceRetention=True)
+
+    assert kind.s3.head_object(**which)["ObjectLockRetainUntilDate"] > now() + timedelta(days=6)
 
 
 @row("Object Lock: a legal hold keeps a version until it is taken away")
@@ -134,7 +186,6 @@ def test_a_legal_hold_keeps_a_version(kind: S3, locking: str, open_vault: Callab
     which = {"Bucket": locking, "Key": f"{PREFIX}/a", "VersionId": store.put("a", b"held").version_id}
     kind.s3.put_object_legal_hold(**which, LegalHold={"Status": "ON"})
 
-    assert store.locks.look("a").legal_hold
     with pytest.raises(ClientError, match="AccessDenied"):
         kind.s3.delete_object(**which, BypassGovernanceRetention=True)
     store.delete("a")
@@ -144,11 +195,9 @@ def test_a_legal_hold_keeps_a_version(kind: S3, locking: str, open_vault: Callab
     assert kind.versions(locking, "a")[0] == []
 
 
-def lock(kind: S3, bucket: str, stored: Any, mode: str) -> str:
-    """Lock an object for a week, as its owner does."""
-    kind.s3.put_object_retention(
-        Bucket=bucket, Key=f"{PREFIX}/{stored.path}", VersionId=stored.version_id,
-        Retention={"Mode": mode, "RetainUntilDate": now() + timedelta(days=7)},
-    )  # fmt: skip
-    version: str = stored.version_id
-    return version
+def locked(kind: S3, bucket: str, stored: Any, mode: str) -> dict[str, str]:
+    """Lock an object for a week, as its owner does; returns how the version is named."""
+    which = {"Bucket": bucket, "Key": f"{PREFIX}/{stored.path}", "VersionId": stored.version_id}
+    retention = {"Mode": mode, "RetainUntilDate": now() + timedelta(days=7)}
+    kind.s3.put_object_retention(**which, Retention=retention)
+    return which

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from interposed_store import CALLS, WRITES, Counter, Killed, interposed, once
+from s3_gate import Gate
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
 from airflow_provider_xbackup.vault import Backup, RetentionPlan, RetentionPolicy, Vault
@@ -714,6 +715,18 @@ def test_a_tombstone_that_cannot_be_read_begins_its_grace_anew(vault: Vault, ful
     assert apply(vault, grace=timedelta(days=1)).removed == ()
     assert Tombstone.from_json(vault.store.read(fulls[1].path.tombstone)).at == NOW
     assert fulls[1].path in apply(vault, NOW + timedelta(days=1), grace=timedelta(days=1)).removed
+
+
+def test_what_may_be_locked_stays_while_nobody_may_ask(s3: Any, gate: Gate, take: Take) -> None:
+    vault = Vault.open(s3.url)
+    old, _ = (take(vault, backup_id=an_id(day)) for day in (18, 19))
+    gate.refused = lambda method, query: query == "object-lock"
+
+    done = apply(vault)
+
+    assert [refusal.name for refusal in done.plans[0].refusals] == ["unseen-locks"]
+    assert (done.expired, done.removed) == ((), ())
+    assert apply(vault, override=["unseen-locks"]).expired == (old.path,)
 
 
 def test_a_bucket_that_keeps_versions_is_reported_with_what_it_means(s3: Any, take: Take) -> None:

@@ -250,6 +250,17 @@ def test_what_is_refused_is_shown_and_can_be_overridden_by_its_name() -> None:
     assert planned(policy, FULLS, override=["empties-group"]).refusals != ()
 
 
+def test_where_locks_go_unseen_nothing_expires_or_goes() -> None:
+    blind = {"locks_unseen": True}
+    refused = planned(LAST, "9f 8f 7f:x", **blind, grace=timedelta(0))
+    overridden = planned(LAST, "9f 8f 7f:x", **blind, grace=timedelta(0), override=["unseen-locks"])
+
+    assert [refusal.name for refusal in refused.refusals] == ["unseen-locks"]
+    assert "s3:GetBucketObjectLockConfiguration" in refused.refusals[0].text
+    assert on_days(refused.remove) == ""
+    assert (overridden.refusals, on_days(overridden.remove)) == ((), "7f")
+
+
 def test_even_overridden_the_newest_whole_backup_stays() -> None:
     found = planned({}, "9f 8f", override=["empties-group"])
 

@@ -43,7 +43,8 @@ class ApplyRetentionOperator(BaseOperator):
     :param account: only this account
     :param grace: how long an expired backup can still be brought back
     :param garbage_after: how old the leavings of failed attempts must be to go
-    :param override: the names of refusals to go over: ``empties-group``, ``max-delete-fraction``
+    :param override: the names of refusals to go over: ``empties-group``, ``max-delete-fraction``,
+        ``unseen-locks``
     :param keep_last: the newest so many
     :param keep_hourly: the newest of each of the newest so many hours that have one; -1 for all
     :param keep_daily: likewise for days

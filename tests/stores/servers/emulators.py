@@ -11,21 +11,33 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-from servers.processes import free_port, listens, running
+import requests
+from processes import free_port, listens, running
 
 #: Where `make test` and `make test-stores` put them.
 _FOLDER = Path(os.environ.get("XBACKUP_EMULATORS") or Path(__file__).resolve().parents[3] / ".venv-emulators")
 #: Of every server here that has a root user of its own.
 ROOT, ROOT_SECRET = "testing", "testing-secret-1"
+#: Of the users of moto and ministack.
+ACCOUNT = "000000000000"
 
 
 @contextlib.contextmanager
 def moto(folder: Path) -> Iterator[int]:
-    """Run moto's server, which looks at no credentials; yields its port."""
+    """Run moto's server, which looks at no credentials before it is told to; yields its port."""
     port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with running(command, folder / "moto.log", ready=lambda: listens(port), env=_environment()):
+    env = _environment(MOTO_ACCOUNT_ID=ACCOUNT)
+    with running(command, folder / "moto.log", ready=lambda: listens(port), env=env):
         yield port
+
+
+def enforce(moto: int) -> None:
+    """Let a moto check signatures and rights from now on.
+
+    :param moto: its port
+    """
+    requests.post(f"http://127.0.0.1:{moto}/moto-api/reset-auth", data="0", timeout=60).raise_for_status()
 
 
 @contextlib.contextmanager

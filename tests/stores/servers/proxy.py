@@ -14,6 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeAlias
 
 _HOP_BY_HOP = ("connection", "expect", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding")
+#: Of an answer that comes slowly.
+_PIECES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +50,21 @@ class Answer:
     :param headers: the headers
     :param body: the body
     :param cut_at: how many bytes of the body are sent before the connection ends; None for all
+    :param pause: seconds before each piece of the body, of which there are a few
     """
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
     cut_at: int | None = None
+    pause: float = 0.0
+
+    @property
+    def pieces(self) -> Iterator[bytes]:
+        """What is sent of the body, in the pieces in which it is sent."""
+        sent = self.body[: self.cut_at]
+        size = len(sent) // _PIECES + 1 if self.pause else len(sent) or 1
+        return (sent[begin : begin + size] for begin in range(0, len(sent), size))
 
     def with_header(self, name: str, value: str | None) -> Answer:
         """Return the answer with a header changed; None takes it away."""
@@ -94,6 +105,11 @@ class Proxy:
     def address(self) -> str:
         """The URL of its root."""
         return f"{self.scheme}://127.0.0.1:{self.server.server_port}"
+
+    @property
+    def unspent(self) -> list[When]:
+        """The rules that were meant for requests which did not come."""
+        return [rule for rule in self.rules if isinstance(rule, When) and not rule.is_spent]
 
     def pass_on(self, request: Request) -> Answer:
         """Lead a request through the rules to the store."""
@@ -154,20 +170,43 @@ def ask(upstream: tuple[str, int], request: Request, *, https: bool = False) -> 
 # -- rules -------------------------------------------------------------------------------------------------
 
 
-def when(matches: Callable[[Request], bool], rule: Rule, *, times: int = 1_000_000) -> Rule:
-    """Apply a rule to some requests only, and to the first few of those."""
-    lock, left = threading.Lock(), [times]
+@dataclass
+class When:
+    """A rule for some requests, which counts those that it met.
 
-    def apply(request: Request, send: Send) -> Answer:
-        if matches(request):
-            with lock:
-                applies = left[0] > 0
-                left[0] -= 1
-            if applies:
-                return rule(request, send)
-        return send(request)
+    :param matches: tells for which
+    :param rule: what happens to them
+    :param times: for how many, the first ones; None for all
+    :param hits: how many it has met
+    """
 
-    return apply
+    matches: Callable[[Request], bool]
+    rule: Rule
+    times: int | None = None
+    hits: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def __call__(self, request: Request, send: Send) -> Answer:
+        """Apply the rule where it is due."""
+        return self.rule(request, send) if self._is_due(request) else send(request)
+
+    @property
+    def is_spent(self) -> bool:
+        """Tell whether it met as many requests as it was meant for; one where it was meant for all."""
+        return self.hits >= (self.times or 1)
+
+    def _is_due(self, request: Request) -> bool:
+        if not self.matches(request):
+            return False
+        with self._lock:
+            due = self.times is None or self.hits < self.times
+            self.hits += due
+        return due
+
+
+def anything(request: Request) -> bool:
+    """Match every request."""
+    return True
 
 
 def reset_before(request: Request, send: Send) -> Answer:
@@ -220,6 +259,21 @@ def break_off_towards(upstream: tuple[str, int]) -> Rule:
     return rule
 
 
+def slowly(running: Proxy, pause: float) -> Rule:
+    """Take a while before the answer, and for each piece of its body.
+
+    :param running: the proxy, whose end ends the pauses
+    :param pause: seconds
+    """
+
+    def rule(request: Request, send: Send) -> Answer:
+        answer = send(request)
+        running.released.wait(pause)
+        return replace(answer, pause=pause)
+
+    return rule
+
+
 def stall(running: Proxy) -> Rule:
     """Say nothing until the proxy ends."""
 
@@ -260,8 +314,10 @@ class _Handler(BaseHTTPRequestHandler):
         if not any(name.lower() == "content-length" for name, _ in answer.headers):
             self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
-        self.wfile.write(answer.body if answer.cut_at is None else answer.body[: answer.cut_at])
-        self.wfile.flush()
+        for piece in answer.pieces:
+            running.released.wait(answer.pause)
+            self.wfile.write(piece)
+            self.wfile.flush()
         if answer.cut_at is not None:
             self._reset()
 
