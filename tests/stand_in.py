@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import requests
 
+from airflow_provider_xbackup.http import tokens
 from airflow_provider_xbackup.simulator import Simulator, SimulatorSettings
 from airflow_provider_xbackup.vault import Vault
 
@@ -94,8 +95,10 @@ def naps(monkeypatch: pytest.MonkeyPatch) -> Naps:
 
 
 @pytest.fixture
-def sim() -> Iterator[Simulator]:
+def sim(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
     """A simulator whose jobs are done at once."""
+    # An earlier one may have had this port, and a token of it would cost a request.
+    monkeypatch.setattr(tokens, "_cache", {})
     settings = SimulatorSettings()
     settings.xray.job_seconds = 0
     with Simulator(settings) as running:

@@ -19,6 +19,7 @@ import pyrage
 import pytest
 
 from airflow_provider_xbackup.cli.main import main
+from airflow_provider_xbackup.http import tokens
 from airflow_provider_xbackup.simulator import Simulator
 from airflow_provider_xbackup.vault import Vault
 
@@ -179,7 +180,8 @@ def test_wrong_use_is_told(
 
 
 @pytest.fixture
-def sim() -> Iterator[Simulator]:
+def sim(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
+    monkeypatch.setattr(tokens, "_cache", {})
     with Simulator() as running:
         yield running
 
