@@ -100,7 +100,7 @@ test-package: $(READY)  ## the wheel in a clean environment, the source distribu
 	$(BIN)/python -m pytest -m package tests/packaging
 
 audit: $(READY)  ## known vulnerabilities of all that requirements/*.txt lock
-	@$(BIN)/python scripts/audit.py
+	@$(BIN)/python scripts/audit.py $(AUDIT)
 
 licences: $(READY)  ## what the licences of requirements/dev.txt are, and whether each was decided about
 	@$(BIN)/pip-licenses --summary --order count

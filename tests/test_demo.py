@@ -26,6 +26,8 @@ def test_the_demo_stores_a_tenant_with_attachments_and_three_bots(tmp_path: Path
     (attachments,) = [artifact for artifact in tenant.artifacts if artifact.role == "attachments"]
     assert attachments.size > 20_000_000
     assert "What to try next" in done.stdout
+    assert f"rm -r {tmp_path}/demo-vault {tmp_path}/demo-airflow\n" in done.stdout
+    assert {folder.name for folder in tmp_path.iterdir()} == {"demo-vault", "demo-airflow"}
 
 
 def test_an_interrupted_demo_leaves_nothing_running(tmp_path: Path):

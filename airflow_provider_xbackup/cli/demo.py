@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -63,6 +64,11 @@ class Places:
     """
 
     folder: Path
+
+    @property
+    def folders(self) -> tuple[str, str]:
+        """All that is made."""
+        return str(self.folder / "demo-vault"), str(self.home)
 
     @property
     def vault(self) -> str:
@@ -287,7 +293,7 @@ What to try next:
   vendors for DAGs of your own     {command} simulate
   the DAGs that just ran           {command} examples FOLDER
   Airflow's own logs of them       {places.home}
-  remove all of this again         rm -r demo-vault demo-airflow
+  remove all of this again         {shlex.join(["rm", "-r", *places.folders])}
 """
 
 

@@ -106,8 +106,8 @@ def _connection(url: VaultUrl) -> Connection:
         if type(exc).__name__ not in ("AirflowNotFoundException", "AirflowRuntimeError", "ImportError"):
             raise
         problem = UnknownConnectionError(
-            f"The vault {url} names the Airflow connection {conn_id!r}, which is not defined. Searched: "
-            f"{_searched(conn_id)}."
+            f"The vault {url} names the Airflow connection {conn_id!r}, which is not defined or cannot be "
+            f"read. Searched: {_searched(conn_id)}."
         )
     raise problem
 
@@ -143,10 +143,16 @@ def _aws(url: VaultUrl, connection: Connection) -> Access:
     options = _s3_options(url, connection)
     hook: Any = AwsGenericHook(aws_conn_id=connection.conn_id, client_type="s3")
     config = hook.config
+    endpoint = hook.conn_config.get_service_endpoint_url("s3")
+    if endpoint and not endpoint.startswith(("http://", "https://")):
+        raise InvalidArgumentError(
+            f"endpoint_url in the connection {url.conn_id!r} of the vault {url} begins neither with http:// nor "
+            "with https://."
+        )
     return s3_access(
         url,
         _aws_session(url, hook),
-        endpoint=hook.conn_config.get_service_endpoint_url("s3"),
+        endpoint=endpoint,
         verify=hook.verify,
         virtual_hosted=(getattr(config, "s3", None) or {}).get("addressing_style") == "virtual",
         options=options,

@@ -82,7 +82,8 @@ class Patience:
         )
 
 
-#: For the work: a part of 10 MiB passes at 0.7 Mbit/s, a store may be away for three minutes.
+#: For the work: a part of 10 MiB passes at 0.7 Mbit/s. A store may be slow for three minutes; one that refuses at
+#: once has been asked nine times after half of one.
 WORKING = Patience(connect=10, request=120, retries=8, total=180)
 #: For the first request, which tells whether anybody is there: 24 seconds at most.
 PROBING = Patience(connect=5, request=8, retries=2, total=15)

@@ -97,6 +97,12 @@ def test_an_aws_connection_opens_a_vault_on_s3(monkeypatch: pytest.MonkeyPatch, 
     assert "the-secret" not in repr(hook.vault.store)
 
 
+def test_an_endpoint_without_a_scheme_is_refused_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    aws(monkeypatch, "127.0.0.1:9000")
+    with pytest.raises(InvalidArgumentError, match=r"endpoint_url in the connection 'store'.*http://"):
+        _ = VaultHook("s3://store@backups/p").vault
+
+
 def test_a_missing_bucket_names_the_connection(monkeypatch: pytest.MonkeyPatch, s3_server: str) -> None:
     aws(monkeypatch, s3_server)
     with pytest.raises(MissingBucketError, match="through the connection 'store'"):
@@ -132,6 +138,7 @@ def test_every_form_of_an_object_storage_path_is_taken(path: str, url: str) -> N
 def test_an_unknown_connection_names_what_was_searched() -> None:
     with pytest.raises(UnknownConnectionError) as caught:
         _ = VaultHook("s3://nobody@bucket/p").vault
+    assert "not defined or cannot be read" in str(caught.value)
     assert "AIRFLOW_CONN_NOBODY" in str(caught.value)
     assert isinstance(caught.value, BackupError)
     assert caught.value.__context__ is None

@@ -72,8 +72,8 @@ def audit(tmp_path: Path) -> Callable[[str], subprocess.CompletedProcess[str]]:
     lock = tmp_path / "lock.txt"
     lock.write_text(LOCK)
 
-    def audit(url: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(AUDIT), str(lock), "--database", url]
+    def audit(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(AUDIT), str(lock), "--database", url, *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     return audit
@@ -119,13 +119,16 @@ def test_a_finding_fails_and_is_named(database, audit):
     assert "harmless" not in done.stdout
 
 
-def test_a_database_that_nobody_reaches_is_tolerated_and_said(audit):
+@pytest.mark.parametrize(("arguments", "code"), [((), 1), (("--tolerate-unreachable",), 0)])
+def test_a_database_that_nobody_reaches_fails_unless_it_is_tolerated_and_is_said(
+    audit, arguments: tuple[str, ...], code: int
+):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
 
-    done = audit(f"http://127.0.0.1:{port}/v1/query")
+    done = audit(f"http://127.0.0.1:{port}/v1/query", *arguments)
 
-    assert done.returncode == 0
+    assert done.returncode == code
     assert done.stdout.startswith("NOT AUDITED: ")
     assert "cannot be reached" in done.stdout
 
