@@ -1,7 +1,7 @@
 """Run the benchmarks, and keep what they print for the documentation: ``make bench``.
 
-Each part is a script with arguments that prints Markdown. Together they take about 20 minutes; the large ones run
-when they are named only.
+Each part is a script with arguments that prints Markdown. Together they take half an hour and more on two cores;
+the large ones run when they are named only.
 
     python benchmarks/bench.py [startup catalog waiting verify transfer] [large large-catalog]
 """
