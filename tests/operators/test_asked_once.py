@@ -224,7 +224,7 @@ LOST = [
 def hasty(sim: Simulator, connect: Any) -> dict[str, str]:
     """A connection that does not wait long for an answer."""
     fields = {"host": sim.url, "login": "demo-client", "password": "demo-secret"}
-    connect("hasty", conn_type="xray", **fields, extra=json.dumps({"read_timeout": 0.3}))
+    connect("hasty", conn_type="xray", **fields, extra=json.dumps({"read_timeout": 2}))
     return {"xray_conn_id": "hasty", "account": "acme"}
 
 

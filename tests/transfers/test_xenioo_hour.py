@@ -104,7 +104,7 @@ LOST = [
 def hasty(sim: Simulator, connect: Any) -> dict[str, str]:
     """A connection that does not wait long for an answer."""
     fields = {"host": sim.xenioo_url("welcome"), "password": "welcome-token"}
-    connect("hasty", conn_type="xenioo", **fields, extra=json.dumps({"read_timeout": 0.3}))
+    connect("hasty", conn_type="xenioo", **fields, extra=json.dumps({"read_timeout": 2}))
     return {"xenioo_conn_id": "hasty", "account": "welcome"}
 
 
