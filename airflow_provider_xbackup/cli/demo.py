@@ -66,14 +66,14 @@ class Places:
     folder: Path
 
     @property
-    def folders(self) -> tuple[str, str]:
-        """All that is made."""
-        return str(self.folder / "demo-vault"), str(self.home)
+    def vault_folder(self) -> Path:
+        """Where the vault lies."""
+        return self.folder / "demo-vault"
 
     @property
     def vault(self) -> str:
         """The vault's URL."""
-        return (self.folder / "demo-vault").as_uri()
+        return self.vault_folder.as_uri()
 
     @property
     def home(self) -> Path:
@@ -293,7 +293,7 @@ What to try next:
   vendors for DAGs of your own     {command} simulate
   the DAGs that just ran           {command} examples FOLDER
   Airflow's own logs of them       {places.home}
-  remove all of this again         {shlex.join(["rm", "-r", *places.folders])}
+  remove all of this again         rm -r {shlex.join(map(str, (places.vault_folder, places.home)))}
 """
 
 

@@ -68,7 +68,8 @@ def open_remembered(args: argparse.Namespace) -> Vault:
 
     vault = open_vault(args)
     if vault.url.scheme != "file":
-        vault.store.remember(Remembered(_cache_folder(), f"{vault.url} {vault.store.endpoint}"))
+        store = vault.store
+        store.remember(Remembered(_cache_folder(), f"{vault.url} {store.account} {store.endpoint}"))
     return vault
 
 
