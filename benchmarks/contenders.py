@@ -61,11 +61,11 @@ def xbackup(url: str, target: str, options: dict[str, Any]) -> Callable[[], obje
         {"conn_type": "xray", "host": f"http://{parts.netloc}", "login": "id", "password": "secret"}
     )
     os.environ["AIRFLOW__XBACKUP__DOWNLOAD_CONNECTIONS"] = str(options.pop("connections", 8))
-    if not options.pop("signed", True):
+    unsigned = {"payload_signing_enabled": False, "checksum_algorithm": "CRC64NVME"}
+    how = {} if options.pop("signed", True) else {"service_config": {"s3": unsigned}}
+    if target.startswith("s3://"):
         target = target.replace("s3://", "s3://sink@")
-        os.environ["AIRFLOW_CONN_SINK"] = _aws_connection(
-            service_config={"s3": {"payload_signing_enabled": False, "checksum_algorithm": "CRC64NVME"}}
-        )
+        os.environ["AIRFLOW_CONN_SINK"] = _aws_connection(**how)
     written = requests.head(url, timeout=10).headers["last-modified"]
     at = datetime.strptime(written, "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC)
     job = {

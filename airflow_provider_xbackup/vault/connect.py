@@ -6,12 +6,14 @@ Nothing here asks the store anything; :meth:`Store.prepare` does that.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from importlib.util import find_spec
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 from airflow_provider_xbackup import __version__
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 _PACKAGE = "airflow-provider-xbackup"
+T = TypeVar("T")
 #: The scopes a vault on GCS needs; no more.
 GOOGLE_SCOPES = ("https://www.googleapis.com/auth/devstorage.read_write",)
 
@@ -221,22 +224,24 @@ def s3_access(
         from obstore.auth.boto3 import Boto3CredentialProvider
     except ImportError:
         _missing(url)
+    session = session or boto3.Session()
     try:
-        session = session or boto3.Session()
-        manners = WORKING.boto_config()
-        style = {"addressing_style": "virtual" if virtual_hosted else "path"}
-        manners = manners.merge(type(manners)(s3=style))
-        client = session.client("s3", endpoint_url=endpoint, verify=verify, config=manners)
-        credentials = Boto3CredentialProvider(session) if session.get_credentials() is not None else None
+        found = session.get_credentials()
     except (BotoCoreError, ValueError) as exc:
-        kind = type(exc).__name__
-        problem: str | None = f"the AWS configuration cannot be used ({kind})"
+        problem = f"the AWS configuration cannot be used ({type(exc).__name__})"
     else:
-        problem = None if credentials is not None else "no AWS credentials were found"
-    if problem is not None:
-        raise VaultAccessError(f"The vault {url} cannot be opened: {problem}. {_where_to_look(url, 'AWS_*')}")
-    region = client.meta.region_name or "us-east-1"
-    address = urlsplit(client.meta.endpoint_url.rstrip("/"))
+        problem = "" if found else "no AWS credentials were found"
+    if endpoint is not None and not _is_address(endpoint):
+        problem = "its endpoint_url is no address of a store"
+    if problem:
+        raise _no_way(url, problem)
+    client = _made_once(partial(_boto_client, url, session, endpoint, verify, virtual_hosted=virtual_hosted))
+    if endpoint is None:
+        # Only botocore knows where its vendor is, and what else of its configuration names a store.
+        place, region = client().meta.endpoint_url, client().meta.region_name
+    else:
+        place, region = endpoint, session.region_name or "us-east-1"
+    address = urlsplit(place.rstrip("/"))
     if virtual_hosted:
         # obstore takes such an address with the bucket in it.
         address = address._replace(netloc=f"{url.bucket}.{address.netloc}")
@@ -248,7 +253,7 @@ def s3_access(
     }
     return Access(
         config,
-        credentials,
+        Boto3CredentialProvider(session),
         config["endpoint"],
         (os.environ.get("AWS_CA_BUNDLE") or True) if verify is None else verify,
         OpenUploads(url, client),
@@ -257,6 +262,51 @@ def s3_access(
         options.of_artifacts,
         aws_console(config["endpoint"], config["region"]),
     )
+
+
+def _boto_client(
+    url: VaultUrl, session: boto3.Session, endpoint: str | None, verify: bool | str | None, *, virtual_hosted: bool
+) -> Any:
+    from botocore.exceptions import BotoCoreError
+
+    manners = WORKING.boto_config()
+    style = {"addressing_style": "virtual" if virtual_hosted else "path"}
+    manners = manners.merge(type(manners)(s3=style))
+    try:
+        return session.client("s3", endpoint_url=endpoint, verify=verify, config=manners)
+    except (BotoCoreError, ValueError) as exc:
+        kind = type(exc).__name__
+    raise _no_way(url, f"the AWS configuration cannot be used ({kind})")
+
+
+def _is_address(endpoint: str) -> bool:
+    from botocore.utils import is_valid_endpoint_url  # type: ignore[import-untyped]
+
+    try:
+        return bool(is_valid_endpoint_url(endpoint))
+    except ValueError:  # half an IPv6 address
+        return False
+
+
+def _no_way(url: VaultUrl, problem: str) -> VaultAccessError:
+    return VaultAccessError(f"The vault {url} cannot be opened: {problem}. {_where_to_look(url, 'AWS_*')}")
+
+
+def _made_once(make: Callable[[], T]) -> Callable[[], T]:
+    """Return what makes something when it is first asked for; whoever asks at the same time waits for it.
+
+    A client of boto3 takes 0.2 s and 20 MiB, and most tasks never use it.
+    """
+    lock = threading.Lock()
+    made: list[T] = []
+
+    def get() -> T:
+        with lock:
+            if not made:
+                made.append(make())
+        return made[0]
+
+    return get
 
 
 # -- GCS ---------------------------------------------------------------------------------------------------

@@ -45,10 +45,10 @@ class ObjectLocks:
     """The locks on the objects below a vault on S3.
 
     :param url: the vault
-    :param client: boto3's client, with the credentials, the endpoint and the TLS options of the vault
+    :param client: returns boto3's client, with the credentials, the endpoint and the TLS options of the vault
     """
 
-    def __init__(self, url: VaultUrl, client: Any) -> None:
+    def __init__(self, url: VaultUrl, client: Callable[[], Any]) -> None:
         self._url = url
         self._client = client
         self._enabled: bool | None = None
@@ -96,7 +96,7 @@ class ObjectLocks:
             mode = LockMode.COMPLIANCE if LockMode.COMPLIANCE in (mode, found.mode) else mode
         retention = {"Mode": mode.name, "RetainUntilDate": until}
         translated(
-            self._url, "lock", path, lambda: self._client.put_object_retention(**which, Retention=retention)
+            self._url, "lock", path, lambda: self._client().put_object_retention(**which, Retention=retention)
         )
 
     def look(self, path: str) -> Retained:
@@ -108,7 +108,7 @@ class ObjectLocks:
         :raises VaultError: when the store does not answer, or the credentials do not allow to see locks
         """
         which = {"Bucket": self._url.bucket, "Key": self._url.key(path)}
-        head = translated(self._url, "look at", path, lambda: self._client.head_object(**which))
+        head = translated(self._url, "look at", path, lambda: self._client().head_object(**which))
         found = _retained(
             head.get("ObjectLockMode"),
             head.get("ObjectLockRetainUntilDate"),
@@ -121,7 +121,7 @@ class ObjectLocks:
 
     def _ask_whether_enabled(self) -> bool:
         def ask() -> Any:
-            return self._client.get_object_lock_configuration(Bucket=self._url.bucket)
+            return self._client().get_object_lock_configuration(Bucket=self._url.bucket)
 
         try:
             told = self._ask("ask for the object locks of", "", ask)
@@ -131,21 +131,22 @@ class ObjectLocks:
 
     def _retention(self, path: str, which: dict[str, str]) -> Retained:
         """Ask for a lock, which takes no right to read the object."""
-        told = self._ask("ask for the lock of", path, lambda: self._client.get_object_retention(**which))
+        told = self._ask("ask for the lock of", path, lambda: self._client().get_object_retention(**which))
         retention = told.get("Retention", {})
         return _retained(retention.get("Mode"), retention.get("RetainUntilDate"))
 
     def _is_held(self, path: str, which: dict[str, str]) -> bool:
-        told = self._ask("ask for the legal hold of", path, lambda: self._client.get_object_legal_hold(**which))
+        told = self._ask("ask for the legal hold of", path, lambda: self._client().get_object_legal_hold(**which))
         return bool(told.get("LegalHold", {}).get("Status") == "ON")
 
     def _ask(self, action: str, path: str, call: Callable[[], Any]) -> Any:
         """Ask what boto3 asks; the error by which S3 says that there is nothing is an empty answer."""
+        from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 
         def ask() -> Any:
             try:
                 return call()
-            except self._client.exceptions.ClientError as exc:
+            except ClientError as exc:
                 if exc.response.get("Error", {}).get("Code") in _NO_LOCKS:
                     return {}
                 raise

@@ -5,7 +5,7 @@ They cost like objects, and no listing of objects shows them. obstore cannot lis
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC
 from typing import Any
 
@@ -19,10 +19,10 @@ class OpenUploads:
     """The open multipart uploads below a vault on S3.
 
     :param url: the vault
-    :param client: boto3's client, with the credentials, the endpoint and the TLS options of the vault
+    :param client: returns boto3's client, with the credentials, the endpoint and the TLS options of the vault
     """
 
-    def __init__(self, url: VaultUrl, client: Any) -> None:
+    def __init__(self, url: VaultUrl, client: Callable[[], Any]) -> None:
         self._url = url
         self._client = client
 
@@ -33,11 +33,7 @@ class OpenUploads:
         :return: the uploads; none where the store knows no such listing
         :raises VaultError: when the store does not answer, or the credentials do not allow it
         """
-        pages = iter(
-            self._client.get_paginator("list_multipart_uploads").paginate(
-                Bucket=self._url.bucket, Prefix=self._url.key(prefix and f"{prefix}/")
-            )
-        )
+        pages = self._pages("list_multipart_uploads", Prefix=self._url.key(prefix and f"{prefix}/"))
         while True:
             try:
                 page = translated(self._url, "list the open uploads of", prefix, lambda: next(pages, None))
@@ -64,7 +60,7 @@ class OpenUploads:
                 self._url,
                 "abort the upload of",
                 leftover.target,
-                lambda: self._client.abort_multipart_upload(
+                lambda: self._client().abort_multipart_upload(
                     Bucket=self._url.bucket, Key=key, UploadId=leftover.upload_id
                 ),
             )
@@ -76,11 +72,7 @@ class OpenUploads:
         """Tell size and last sign of life: an upload of days is alive as long as parts arrive."""
         path = upload["Key"].removeprefix(self._url.key(""))
         size, last = 0, upload["Initiated"]
-        pages = iter(
-            self._client.get_paginator("list_parts").paginate(
-                Bucket=self._url.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
-            )
-        )
+        pages = self._pages("list_parts", Key=upload["Key"], UploadId=upload["UploadId"])
         while (
             page := translated(self._url, "look at the upload of", path, lambda: next(pages, None))
         ) is not None:
@@ -88,3 +80,7 @@ class OpenUploads:
                 size += part["Size"]
                 last = max(last, part["LastModified"])
         return Leftover("upload", path, path, size, last.astimezone(UTC), upload["UploadId"])
+
+    def _pages(self, operation: str, **options: Any) -> Iterator[Any]:
+        """Ask for pages; the client, too, is made when the first one is asked for."""
+        yield from self._client().get_paginator(operation).paginate(Bucket=self._url.bucket, **options)

@@ -6,12 +6,13 @@ versions. obstore cannot see versions, so boto3 does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
 
+from airflow_provider_xbackup.vault.errors import VaultError
 from airflow_provider_xbackup.vault.translate import translated
 from airflow_provider_xbackup.vault.url import VaultUrl
 
@@ -36,10 +37,10 @@ class BucketVersions:
     """The versions of the objects below a vault on S3.
 
     :param url: the vault
-    :param client: boto3's client, with the credentials, the endpoint and the TLS options of the vault
+    :param client: returns boto3's client, with the credentials, the endpoint and the TLS options of the vault
     """
 
-    def __init__(self, url: VaultUrl, client: Any) -> None:
+    def __init__(self, url: VaultUrl, client: Callable[[], Any]) -> None:
         self._url = url
         self._client = client
 
@@ -52,11 +53,11 @@ class BucketVersions:
         from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
 
         try:
-            self._client.head_object(Bucket=self._url.bucket, Key=self._url.key(path))
+            self._client().head_object(Bucket=self._url.bucket, Key=self._url.key(path))
         except ClientError as exc:
             headers = exc.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
             return headers.get("x-amz-delete-marker") == "true" or self._are_kept()
-        except BotoCoreError:  # only a remark is at stake
+        except (BotoCoreError, VaultError):  # only a remark is at stake
             return False
         return False
 
@@ -65,7 +66,7 @@ class BucketVersions:
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            told = self._client.get_bucket_versioning(Bucket=self._url.bucket)
+            told = self._client().get_bucket_versioning(Bucket=self._url.bucket)
         except (BotoCoreError, ClientError):
             return False
         return bool(told.get("Status") == "Enabled")
@@ -109,7 +110,7 @@ class BucketVersions:
         """
 
         def read() -> bytes:
-            found = self._client.get_object(
+            found = self._client().get_object(
                 Bucket=self._url.bucket, Key=self._url.key(hidden.path), VersionId=hidden.version
             )
             data: bytes = found["Body"].read()
@@ -122,19 +123,20 @@ class BucketVersions:
 
         :raises VaultError: when the store refuses
         """
+        key = self._url.key(hidden.path)
+
+        def delete(marker: str) -> None:
+            self._client().delete_object(Bucket=self._url.bucket, Key=key, VersionId=marker)
+
         for marker in hidden.markers:
-            delete = partial(
-                self._client.delete_object,
-                Bucket=self._url.bucket,
-                Key=self._url.key(hidden.path),
-                VersionId=marker,
-            )
-            translated(self._url, "remove the delete marker of", hidden.path, delete)
+            translated(self._url, "remove the delete marker of", hidden.path, partial(delete, marker))
 
     def _pages(self, path: str, **options: Any) -> Iterator[Any]:
-        pages = iter(
-            self._client.get_paginator("list_object_versions").paginate(Bucket=self._url.bucket, **options)
-        )
+        def listed() -> Iterator[Any]:
+            paginator = self._client().get_paginator("list_object_versions")
+            yield from paginator.paginate(Bucket=self._url.bucket, **options)
+
+        pages = listed()
         while (page := translated(self._url, "list the versions of", path, lambda: next(pages, None))) is not None:
             yield page
 
