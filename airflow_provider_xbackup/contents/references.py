@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, Self
 
 from airflow_provider_xbackup.contents.entities import EntityFile
@@ -81,21 +83,27 @@ class ReferenceLedger:
     """Notes what is there and what is referred to, in flat memory; used by one thread. To be closed."""
 
     def __init__(self) -> None:
-        self._database = sqlite3.connect("", isolation_level=None)
-        self._database.execute("PRAGMA journal_mode = OFF")
-        self._database.execute(f"PRAGMA cache_size = -{_CACHE}")
-        for table in ("known", "named"):
-            self._database.execute(
-                f"CREATE TABLE {table} (kind TEXT, name TEXT, place TEXT, project TEXT, PRIMARY KEY (kind, name)) "
-                "WITHOUT ROWID"
-            )
+        self._undo = ExitStack()
         self._waiting: dict[str, list[tuple[str, str, str, str | None]]] = {"known": [], "named": []}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._database.close()
+        self._undo.close()
+
+    @cached_property
+    def _database(self) -> sqlite3.Connection:
+        """Where notes go that are too many for memory: a temporary file, made when there are any."""
+        database = self._undo.enter_context(closing(sqlite3.connect("", isolation_level=None)))
+        database.execute("PRAGMA journal_mode = OFF")
+        database.execute(f"PRAGMA cache_size = -{_CACHE}")
+        for table in self._waiting:
+            database.execute(
+                f"CREATE TABLE {table} (kind TEXT, name TEXT, place TEXT, project TEXT, PRIMARY KEY (kind, name)) "
+                "WITHOUT ROWID"
+            )
+        return database
 
     def know(self, kind: Kind, name: str, place: str) -> None:
         """Note that something is there.

@@ -199,12 +199,14 @@ def append_check(store: Store, path: BackupPath, check: Check, *, accepted: bool
     :raises ObjectMissingError: when the backup was removed meanwhile; nothing is written
     :raises VaultError: when the store does not take it
     """
+    listed = list(store.list(path.folder))
     # A record in a folder that retention has emptied would be garbage.
-    store.head(path.manifest)
-    listed = list(store.list(path.checks))
-    names = [found.path.removeprefix(f"{path.folder}/") for found in listed]
+    if path.manifest not in (found.path for found in listed):
+        raise ObjectMissingError(f"{store.url.join(path.manifest)} does not exist.")
     # Names sort by time: a slow clock must not place a record before those that it has seen.
-    at = max([check.at, *(found.last_modified for found in listed if found.last_modified is not None)])
+    records = [found for found in listed if found.path.startswith(f"{path.checks}/")]
+    names = [found.path.removeprefix(f"{path.folder}/") for found in records]
+    at = max([check.at, *(found.last_modified for found in records if found.last_modified is not None)])
     evidence = read_evidence(store, path, names, check.vault, at)
     if accepted:
         evidence = without_judgements(evidence)

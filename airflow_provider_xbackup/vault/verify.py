@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
-from airflow_provider_xbackup.vault.ahead import read_ahead
+from airflow_provider_xbackup.vault.ahead import READERS, read_ahead
 from airflow_provider_xbackup.vault.catalog import Backup, Finding, Group
 from airflow_provider_xbackup.vault.checks import Check, Level, append_check
 from airflow_provider_xbackup.vault.choose import Selector, choose, some
@@ -18,8 +18,8 @@ from airflow_provider_xbackup.vault.examination import Examination, Obstacle, Su
 from airflow_provider_xbackup.vault.layout import BackupPath
 from airflow_provider_xbackup.vault.vault import Vault
 
-#: How many backups are looked at at once. Each that is read takes some 120 MB, whatever its size.
-_READ_AT_ONCE, _LOOKED_AT_AT_ONCE = 2, 16
+#: How many backups are read at once. Each takes some 120 MB, whatever its size.
+_READ_AT_ONCE = 2
 _SUBSET = re.compile(r"(?P<number>\d{1,6})/(?P<of>\d{1,6})")
 
 
@@ -122,7 +122,7 @@ class Verification:
         def verify(subject: Subject) -> Verified | None:
             return self._verify(subject, stopped.is_set)
 
-        at_once = _LOOKED_AT_AT_ONCE if self._wanted.level is Level.PRESENCE else _READ_AT_ONCE
+        at_once = READERS if self._wanted.level is Level.PRESENCE else _READ_AT_ONCE
         seen = 0
         for _, verified in read_ahead(verify, self._subjects(), at_once, stopped.set):
             if verified is not None:

@@ -375,11 +375,11 @@ def test_a_check_that_failed_beside_another_one_is_not_overlooked(local: Vault, 
     def other_fails() -> None:
         put_check(local, backup, check(local, hours=1, passed=False))
 
-    beside = interposed(local, once("after", "list", "checks", other_fails))
+    beside = interposed(local, once("after", "list", backup.path.folder, other_fails))
     append(beside, backup, hours=2)
     assert listed(local).state == "ok"  # it has read all bytes after the other one
 
-    beside = interposed(local, once("after", "list", "checks", lambda: put_check(
+    beside = interposed(local, once("after", "list", backup.path.folder, lambda: put_check(
         local, backup, check(local, hours=3, passed=False))))  # fmt: skip
     append(beside, backup, hours=4, reached="presence")
     assert listed(local).state == "damaged"

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -142,6 +143,28 @@ def test_what_is_whole_passes_at_every_level_and_is_recorded(vault: Vault, encry
     found = next(iter(vault.backups()))
     assert len(list(read_checks(vault.store, found.path, found.names))) == 4
     assert found.verified
+
+
+def test_looking_whether_a_backup_is_there_takes_few_requests(local: Vault) -> None:
+    backup = store(local)
+    only(local, "presence")
+    asked: Counter[tuple[str, str]] = Counter()
+
+    def count(moment: str, name: str, path: str) -> None:
+        if moment == "before":
+            kind = "check" if "/checks/" in path else path.rsplit("/", 1)[-1].split(".")[0]
+            asked[name, kind] += 1
+
+    assert only(interposed(local, count), "presence").passed
+
+    assert asked == {
+        ("list", ""): 1,  # of the whole vault
+        ("read", "manifest"): 1,
+        ("read", "check"): 2,  # for the catalog, and to go on from it, whatever has been written meanwhile
+        ("head", "backup"): 1,
+        ("list", backup.path.backup_id): 1,
+        ("create", "check"): 1,
+    }
 
 
 @pytest.mark.parametrize(
