@@ -42,6 +42,7 @@ def xbackup(url: str, target: str, options: dict[str, Any]) -> Callable[[], obje
     """The operator of this package, from a finished job to the backup in the vault."""
     from datetime import UTC, datetime, timedelta
     from types import SimpleNamespace
+    from uuid import uuid4
 
     import boto3  # noqa: F401 - loaded before the measurement
     import obstore.store  # noqa: F401
@@ -69,7 +70,7 @@ def xbackup(url: str, target: str, options: dict[str, Any]) -> Callable[[], obje
     written = requests.head(url, timeout=10).headers["last-modified"]
     at = datetime.strptime(written, "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC)
     job = {
-        "job_id": f"{time.time_ns():x}",
+        "job_id": uuid4().hex,
         "requested_at": (at - timedelta(minutes=1)).isoformat(),
         "finished_at": at.isoformat(),
         "kind": "full",

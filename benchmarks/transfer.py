@@ -100,13 +100,11 @@ class Bench:
         return run
 
     def measure(self, contenders: dict[str, Run], url: str, place: Place) -> dict[str, Figures]:
-        """Measure contenders in turn, and return the median of each; each runs once before, unmeasured."""
+        """Measure contenders in turn, and return the median of each."""
         measured: dict[str, list[Figures]] = {name: [] for name in contenders}
-        for number in range(self.runs + 1):
+        for number in range(self.runs):
             for name, run in contenders.items():
-                figures = run(url, place, number)
-                if number:
-                    measured[name].append(figures)
+                measured[name].append(run(url, place, number))
         return {
             name: Figures(
                 statistics.median(one.wall for one in all_of),

@@ -151,6 +151,23 @@ def test_a_second_run_returns_the_same_backup_without_a_download(
     assert downloads(sim) == before
 
 
+def test_the_backup_of_another_job_is_not_returned_as_this_ones(
+    sim: Simulator, finished_job: MakeJob, store: Any, vault: Vault
+):
+    """Two tenants under one account, whose jobs were asked for in one second and have ids that begin alike."""
+    job = finished_job()
+    store(job)
+    before = objects(vault)
+    sim.journal.clear()
+
+    other = job["job_id"][:8] + "0" * 24
+    with pytest.raises(XBackupFailError, match=rf"job {job['job_id']}.*not of job {other}.*account of two tenants"):
+        store(job | {"job_id": other})
+
+    assert objects(vault) == before
+    assert not downloads(sim)
+
+
 @pytest.mark.parametrize(
     ("before", "now", "words"),
     [
