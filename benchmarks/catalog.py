@@ -24,7 +24,7 @@ from pathlib import Path
 
 import requests
 from latent_s3 import ANSWERED
-from measured import Figures, run
+from measured import Figures, compile_package, run
 from servers import CREDENTIALS, HERE, free_port, running
 from stored import backups
 
@@ -197,6 +197,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, metavar="N", help="how often; the median counts")
     parser.add_argument("--commands", nargs="*", default=list(COMMANDS), choices=list(COMMANDS), metavar="NAME")
     args = parser.parse_args()
+    compile_package()
     print(f"Load of the machine at the beginning: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores.\n")
     print("| Command | Store | Backups | Wall s | CPU s | Peak memory MiB | Requests | Output MiB |")
     print("|---|---|---:|---:|---:|---:|---:|---:|")

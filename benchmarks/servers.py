@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -154,13 +155,12 @@ def write_zip(path: Path, size: int, content: str) -> None:
     """
     if content == "holes":
         return _write_holes(path, size)
-    deflated = content == "json"
-    text = _entities() if deflated else b""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED if deflated else zipfile.ZIP_STORED) as file:
+    if content == "json":
+        return _write_entities(path, size)
+    with zipfile.ZipFile(path, "w") as file:
         number = 0
         while path.stat().st_size < size:
-            name = f"tests_10042_{number}.json" if deflated else f"blob_{number}.bin"
-            file.writestr(name, text if deflated else os.urandom(min(_ENTRY, size)))
+            file.writestr(f"blob_{number}.bin", os.urandom(min(_ENTRY, size)))
             file.fp.flush()  # type: ignore[union-attr]
             number += 1
     return None
@@ -195,6 +195,22 @@ def _entities() -> bytes:
         for number in range(5000)
     ]
     return json.dumps({"tests": tests}).encode()
+
+
+def _write_entities(path: Path, size: int) -> None:
+    """Entities that are deflated once, and stand in the zip under many names."""
+    text = _entities()
+    packed = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    deflated = packed.compress(text) + packed.flush()
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for number in range(-(-size // len(deflated))):
+            entry = zipfile.ZipInfo(f"tests_10042_{number}.json")
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.CRC, entry.compress_size, entry.file_size = zlib.crc32(text), len(deflated), len(text)
+            entry.header_offset = file.start_dir
+            file.fp.write(entry.FileHeader() + deflated)  # type: ignore[union-attr]
+            file.start_dir = file.fp.tell()  # type: ignore[union-attr]
+            file.filelist.append(entry)
 
 
 def _write_holes(path: Path, size: int) -> None:

@@ -1,6 +1,6 @@
 """Measure what it takes before anything is done: parsing DAG files, importing modules, starting the command.
 
-Everything runs in processes of its own, in turn. Prints Markdown; takes about two minutes.
+Everything runs in processes of its own, in turn. Prints Markdown; takes about a minute.
 
     python benchmarks/startup.py [--parts parsing imports command] [--runs 9]
 """
@@ -8,7 +8,6 @@ Everything runs in processes of its own, in turn. Prints Markdown; takes about t
 from __future__ import annotations
 
 import argparse
-import compileall
 import json
 import os
 import re
@@ -20,9 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from catalog import vault_on_disk
-from measured import Figures, run
-
-import airflow_provider_xbackup
+from measured import Figures, compile_package, run
 
 FLOWS = 50
 _HEAD = """
@@ -179,10 +176,9 @@ def main() -> None:
     """Measure, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="*", default=list(PARTS), choices=list(PARTS), metavar="NAME")
-    parser.add_argument("--runs", type=int, default=9, metavar="N", help="how often; the median counts")
+    parser.add_argument("--runs", type=int, default=5, metavar="N", help="how often; the median counts")
     args = parser.parse_args()
-    # As pip leaves it: an import that has to compile first would be measured as such.
-    compileall.compile_dir(Path(airflow_provider_xbackup.__file__).parent, quiet=1)
+    compile_package()
     print(f"Load of the machine at the beginning: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores.\n")
     with tempfile.TemporaryDirectory(prefix="xbackup-benchmark-") as folder:
         os.environ |= {

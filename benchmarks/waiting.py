@@ -2,7 +2,7 @@
 
 The two processes are Airflow's own: the supervisor with a log file for every trigger, and the runner with its
 event loop. Only the database is left out: the triggers are handed over directly. The service is a small server in
-a third process. Prints Markdown; takes about eight minutes.
+a third process. Prints Markdown; takes about seven minutes.
 
     python benchmarks/waiting.py [--triggers 10000] [--tenants 100] [--seconds 320]
 """
@@ -326,7 +326,7 @@ def main() -> None:
             os.dup2(2, 1)
             load = f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
             print(f"Load of the machine at the beginning: {load}.\n", file=output, flush=True)
-            for part in (crowd(args.triggers, args.tenants, args.seconds), few(args.tenants, args.seconds / 5)):
+            for part in (crowd(args.triggers, args.tenants, args.seconds), few(args.tenants, args.seconds / 8)):
                 for line in part:
                     print(line, file=output, flush=True)
 

@@ -174,9 +174,9 @@ class XrayTransfer:
         job = stored.manifest.remote.job_id
         if job not in (None, self.job.job_id):
             raise ForeignBackupError(
-                f"The backup {stored.location} is the one of job {job}, and not of job {self.job.job_id}, which was "
-                f"asked for in the same second: nothing was stored. Is {self.account!r} the account of two tenants? "
-                "Give each its own, and run the DAG again."
+                f"The backup {stored.location} is the one of job {job}, and not of job {self.job.job_id}, which "
+                f"was asked for in the same second: nothing was stored. Is {self.account!r} the account of two "
+                "tenants? Give each its own, and run the DAG again."
             )
 
     def _warn_of_other_keys(self, stored: Backup) -> None:

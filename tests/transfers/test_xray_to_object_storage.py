@@ -161,7 +161,9 @@ def test_the_backup_of_another_job_is_not_returned_as_this_ones(
     sim.journal.clear()
 
     other = job["job_id"][:8] + "0" * 24
-    with pytest.raises(XBackupFailError, match=rf"job {job['job_id']}.*not of job {other}.*account of two tenants"):
+    with pytest.raises(
+        XBackupFailError, match=rf"job {job['job_id']}.*not of job {other}.*account of two tenants"
+    ):
         store(job | {"job_id": other})
 
     assert objects(vault) == before
