@@ -1,7 +1,7 @@
 """Run the benchmarks, and keep what they print for the documentation: ``make bench``.
 
-Each part is a script with arguments that prints Markdown. Together they take about twenty minutes on two cores; the
-large ones run when they are named only.
+Each part is a script with arguments that prints Markdown. Together they take about twenty minutes on two cores;
+the large ones run when they are named only.
 
     python benchmarks/bench.py [startup catalog waiting verify transfer costs] [large large-verify large-catalog]
 """
@@ -20,7 +20,7 @@ RESULTS = HERE.parent / "docs" / "results"
 #: The parts in their order: a script, and what it is told to fit into the time.
 PARTS: dict[str, list[str]] = {
     "startup": ["startup"],
-    "catalog": ["catalog", "--runs", "1"],
+    "catalog": ["catalog"],
     "waiting": ["waiting"],
     "verify": ["verify", "--gib", "0.5", "--entities", "25000", "--runs", "1"],
     "transfer": ["transfer", "--parts", "stores", "--runs", "3"],

@@ -44,6 +44,9 @@ RESTICS = {
     "snapshots --json": ["snapshots", "--json"],
     "forget --dry-run": ["forget", "--dry-run", "--keep-daily", "30", "--keep-monthly", "12"],
 }
+DISK = "disk"
+#: Seconds after which a row is not measured again.
+LONG_ENOUGH = 10.0
 #: Seconds that the S3 server takes for every answer.
 LATENCY = 0.02
 
@@ -134,55 +137,102 @@ def _requests_to(environment: dict[str, str]) -> int | None:
     return sum(requests.get(f"{endpoint}{ANSWERED}", timeout=60).json().values())
 
 
-def of_xbackup(sizes: dict[str, list[int]], commands: list[str], runs: int, folder: Path) -> Iterator[str]:
-    """Measure this package's commands; on S3 also when everything was read before.
+@dataclass(frozen=True)
+class Contender:
+    """A command on a vault or a repository.
 
-    :param sizes: how many backups there are, by where
-    :param commands: which
-    :param runs: how often each
-    :param folder: for what they print and remember
+    :param name: what the table calls it
+    :param store: where the backups are
+    :param count: how many there are
+    :param words: the program and its arguments
+    :param environment: what its environment has beside ours
     """
-    makers = {"disk": vault_on_disk, f"S3, {LATENCY * 1000:g} ms": vault_on_s3}
-    for (store, make), counts in zip(makers.items(), sizes.values(), strict=True):
-        for count in counts:
-            with make(count) as (url, environment):
-                forgetful = environment | {"XBACKUP_CACHE_DIR": ""}
-                remembering = environment | {"XBACKUP_CACHE_DIR": str(folder / "cache")}
-                for name in commands:
-                    words = [url if word == "VAULT" else word for word in COMMANDS[name]]
-                    command = [sys.executable, "-m", "airflow_provider_xbackup.cli.main", *words]
-                    measured = [measure(command, forgetful, folder / "output") for _ in range(runs)]
-                    yield _row(f"xbackup {name}", store, count, measured)
-                    if store != "disk" and name in REMEMBERING:
-                        again = [measure(command, remembering, folder / "output") for _ in range(runs + 1)]
-                        yield _row(f"xbackup {name}", f"{store}, again", count, again[1:])
+
+    name: str
+    store: str
+    count: int
+    words: list[str]
+    environment: dict[str, str]
 
 
-def of_restic(counts: list[int], runs: int, output: Path) -> Iterator[str]:
-    """Measure restic's commands.
+def of_xbackup(
+    store: str, count: int, url: str, environment: dict[str, str], commands: list[str], folder: Path
+) -> Iterator[Contender]:
+    """Return this package's commands; on S3 also as they are when everything was read before.
 
-    :param counts: how many snapshots there are
+    :param store: where the vault is
+    :param count: how many backups there are
+    :param url: the vault
+    :param environment: what leads to it
+    :param commands: which
+    :param folder: for what is remembered
+    """
+    forgetful = environment | {"XBACKUP_CACHE_DIR": ""}
+    remembering = environment | {"XBACKUP_CACHE_DIR": str(folder / "cache")}
+    for name in commands:
+        arguments = [url if word == "VAULT" else word for word in COMMANDS[name]]
+        words = [sys.executable, "-m", "airflow_provider_xbackup.cli.main", *arguments]
+        yield Contender(f"xbackup {name}", store, count, words, forgetful)
+        if store != DISK and name in REMEMBERING:
+            run(words, remembering, subprocess.DEVNULL)
+            yield Contender(f"xbackup {name}", f"{store}, again", count, words, remembering)
+
+
+def of_restic(count: int, environment: dict[str, str]) -> Iterator[Contender]:
+    """Return restic's commands.
+
+    :param count: how many snapshots there are
+    :param environment: what leads to the repository
+    """
+    for name, words in RESTICS.items():
+        yield Contender(f"restic {name}", DISK, count, ["restic", *words], environment)
+
+
+def in_turn(contenders: list[Contender], runs: int, output: Path) -> Iterator[str]:
+    """Measure contenders in turn; what takes long is not measured as often.
+
+    :param contenders: the contenders
     :param runs: how often each
     :param output: a file for what they print
     """
-    for count in counts:
-        with restics_repository(count) as environment:
-            for name, words in RESTICS.items():
-                yield _row(
-                    f"restic {name}",
-                    "disk",
-                    count,
-                    [measure(["restic", *words], environment, output) for _ in range(runs)],
-                )
+    measured: list[list[Measured]] = [[] for _ in contenders]
+    for _ in range(runs):
+        for contender, so_far in zip(contenders, measured, strict=True):
+            if sum(one.figures.wall for one in so_far) < LONG_ENOUGH:
+                so_far.append(measure(contender.words, contender.environment, output))
+    for contender, all_of in zip(contenders, measured, strict=True):
+        yield _row(contender, all_of)
 
 
-def _row(name: str, store: str, count: int, runs: list[Measured]) -> str:
+def on_disk(sizes: list[int], restics: list[int], commands: list[str], runs: int, folder: Path) -> Iterator[str]:
+    """Measure this package's commands on the disk, and restic's where there are to be as many snapshots."""
+    for count in sorted({*sizes, *restics}):
+        with contextlib.ExitStack() as made:
+            contenders: list[Contender] = []
+            if count in sizes:
+                vault = made.enter_context(vault_on_disk(count))
+                contenders += of_xbackup(DISK, count, *vault, commands, folder)
+            if count in restics:
+                contenders += of_restic(count, made.enter_context(restics_repository(count)))
+            yield from in_turn(contenders, runs, folder / "output")
+
+
+def on_s3(sizes: list[int], commands: list[str], runs: int, folder: Path) -> Iterator[str]:
+    """Measure this package's commands on S3."""
+    store = f"S3, {LATENCY * 1000:g} ms"
+    for count in sizes:
+        with vault_on_s3(count) as vault:
+            contenders = list(of_xbackup(store, count, *vault, commands, folder))
+            yield from in_turn(contenders, runs, folder / "output")
+
+
+def _row(contender: Contender, runs: list[Measured]) -> str:
     def median(pick: Callable[[Figures], float]) -> float:
         return statistics.median(pick(run.figures) for run in runs)
 
     requests = "" if runs[0].requests is None else f"{runs[0].requests:,}"
     return (
-        f"| `{name}` | {store} | {count:,} | {median(lambda run: run.wall):.1f} "
+        f"| `{contender.name}` | {contender.store} | {contender.count:,} | {median(lambda run: run.wall):.1f} "
         f"| {median(lambda run: run.cpu):.1f} | {max(run.figures.peak for run in runs):.0f} "
         f"| {requests} | {runs[0].written / (1 << 20):.1f} |"
     )
@@ -194,18 +244,18 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="*", default=[10, 1000, 10_000], metavar="N")
     parser.add_argument("--s3-sizes", type=int, nargs="*", default=[10_000], metavar="N")
     parser.add_argument("--restic-sizes", type=int, nargs="*", default=[1000, 10_000], metavar="N")
-    parser.add_argument("--runs", type=int, default=3, metavar="N", help="how often; the median counts")
+    parser.add_argument("--runs", type=int, default=3, metavar="N", help="how often at most; the median counts")
     parser.add_argument("--commands", nargs="*", default=list(COMMANDS), choices=list(COMMANDS), metavar="NAME")
     args = parser.parse_args()
     compile_package()
     print(f"Load of the machine at the beginning: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores.\n")
     print("| Command | Store | Backups | Wall s | CPU s | Peak memory MiB | Requests | Output MiB |")
     print("|---|---|---:|---:|---:|---:|---:|---:|")
-    sizes = {"disk": args.sizes, "S3": args.s3_sizes}
-    with tempfile.TemporaryDirectory() as folder:
-        for row in of_xbackup(sizes, args.commands, args.runs, Path(folder)):
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for row in on_disk(args.sizes, args.restic_sizes, args.commands, args.runs, folder):
             print(row, flush=True)
-        for row in of_restic(args.restic_sizes, args.runs, Path(folder) / "output"):
+        for row in on_s3(args.s3_sizes, args.commands, args.runs, folder):
             print(row, flush=True)
 
 

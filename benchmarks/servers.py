@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -164,6 +165,21 @@ def write_zip(path: Path, size: int, content: str) -> None:
             file.fp.flush()  # type: ignore[union-attr]
             number += 1
     return None
+
+
+def write_many(path: Path, size: int, entries: int) -> None:
+    """Write a zip of many small entity files, stored.
+
+    :param path: where
+    :param size: bytes, about
+    :param entries: how many files
+    """
+    noise = base64.b64encode(os.urandom(size // entries * 3 // 4)).decode()
+    with zipfile.ZipFile(path, "w") as file:
+        for number in range(entries):
+            file.writestr(
+                f"tests_10042_{number}.json", json.dumps({"tests": [{"id": str(number), "summary": noise}]})
+            )
 
 
 def write_json(path: Path, size: int) -> None:

@@ -2,7 +2,7 @@
 
 Everything runs in processes of its own, in turn. Prints Markdown; takes about a minute.
 
-    python benchmarks/startup.py [--parts parsing imports command] [--runs 9]
+    python benchmarks/startup.py [--parts parsing imports command] [--runs 5]
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -19,9 +20,10 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 from cutting_link import CuttingLink
-from measured import Figures, run_line
+from measured import Figures, compile_package, run_line
 from servers import (
     BUCKET,
     CREDENTIALS,
@@ -31,6 +33,7 @@ from servers import (
     source,
     storing_s3,
     write_json,
+    write_many,
     write_zip,
 )
 
@@ -49,6 +52,13 @@ class Place:
 
     root: str
     environment: dict[str, str]
+
+    def clear(self) -> None:
+        """Remove what a contender has written onto the disk."""
+        if self.root.startswith("file://"):
+            folder = self.root.removeprefix("file://")
+            shutil.rmtree(folder)
+            os.mkdir(folder)
 
 
 Run = Callable[[str, Place, int], Figures]
@@ -86,25 +96,29 @@ class Bench:
         return run
 
     def shell(self, line: str) -> Run:
-        """Return a contender that is a line of shell, measured as a whole; it starts in a moment."""
+        """Return a contender that is a line of shell, measured as a whole, its programs' start included."""
 
         def run(url: str, place: Place, number: int) -> Figures:
+            name = f"shell-{uuid4().hex}-{number}"
             names = {
                 "url": url,
-                "target": f"{place.root}/shell-{number}",
-                "key": f"{BUCKET}/shell-{number}",
-                "path": place.root.removeprefix("file://"),
+                "target": f"{place.root}/{name}",
+                "key": f"{BUCKET}/{name}",
+                "path": f"{place.root.removeprefix('file://')}/{name}",
             }
             return run_line(line.format(**names), self._environment(place))
 
         return run
 
     def measure(self, contenders: dict[str, Run], url: str, place: Place) -> dict[str, Figures]:
-        """Measure contenders in turn, and return the median of each."""
+        """Measure contenders in turn, each round begun by another one, and return the median of each."""
         measured: dict[str, list[Figures]] = {name: [] for name in contenders}
+        names = list(contenders)
         for number in range(self.runs):
-            for name, run in contenders.items():
-                measured[name].append(run(url, place, number))
+            for name in names[number:] + names[:number]:
+                os.sync()  # nobody pays for what the one before has left to be written
+                measured[name].append(contenders[name](url, place, number))
+                place.clear()
         return {
             name: Figures(
                 statistics.median(one.wall for one in all_of),
@@ -140,10 +154,12 @@ class Bench:
         }
 
     def limits(self) -> dict[str, Run]:
-        """Return what bounds all of them: the download alone, and its digest."""
+        """Return what bounds all of them, and what the start of awscli takes that is counted with its transfer."""
         return {
             "limit: curl to /dev/null": self.shell("curl -s -o /dev/null {url}"),
-            "limit: curl | sha256sum": self.shell("curl -s {url} | sha256sum"),
+            "limit: curl | openssl dgst -sha256": self.shell("curl -s {url} | openssl dgst -sha256"),
+            "limit: curl into the server": self.shell("curl -s {url} | curl -s -T - $AWS_ENDPOINT_URL/{key}"),
+            "of awscli: its start": self.shell("aws --version"),
         }
 
     def to_disk(self) -> dict[str, Run]:
@@ -151,12 +167,10 @@ class Bench:
         return {
             OURS: self.python("xbackup", sys.executable, check="structure"),
             "xbackup, check='content'": self.python("xbackup", sys.executable, check="content"),
-            "rclone copyurl": self.shell(
-                f"{self.others}/rclone copyurl --config /dev/null {{url}} {{path}}/rclone"
-            ),
-            "curl -o": self.shell("curl -s -o {path}/curl {url}"),
-            "curl -o, sync, sha256sum": self.shell(
-                "curl -s -o {path}/curl {url} && sync {path}/curl && sha256sum {path}/curl"
+            "rclone copyurl": self.shell(f"{self.others}/rclone copyurl --config /dev/null {{url}} {{path}}"),
+            "curl -o": self.shell("curl -s -o {path} {url}"),
+            "curl -o, sync, openssl dgst -sha256": self.shell(
+                "curl -s -o {path} {url} && sync {path} && openssl dgst -sha256 {path}"
             ),
         }
 
@@ -259,6 +273,14 @@ def memory(bench: Bench) -> Iterator[str]:
                 run = bench.python("xbackup", sys.executable, check="structure", **options)
                 figures[f"{size} GiB{name}"] = run(f"http://127.0.0.1:{port}/{file.name}", place, 0)
         file.unlink()
+    for entries in (2_000, 200_000):
+        file = bench.folder / "many.zip"
+        write_many(file, GIB, entries)
+        with source(bench.folder, file) as port, bench.discarding() as place:
+            run = bench.python("xbackup", sys.executable, check="content")
+            name = f"1 GiB of {entries:,} files of JSON, check='content'"
+            figures[name] = run(f"http://127.0.0.1:{port}/{file.name}", place, 0)
+        file.unlink()
     yield from table("Memory by size", figures, relative=False)
 
 
@@ -304,6 +326,10 @@ def links(bench: Bench) -> Iterator[str]:
                 run = bench.python("xbackup", sys.executable, check="structure", connections=count)
                 name = f"{served}, {count} connection{'s' * (count > 1)}"
                 figures[name] = run(f"http://127.0.0.1:{slow}/{file.name}", place, 0)
+            if redirect and ranges:
+                run = bench.python("xbackup", sys.executable, check="structure", attachments=True)
+                name = f"{served}, 8 connections, and as much of attachments over 8 more"
+                figures[name] = run(f"http://127.0.0.1:{slow}/{file.name}", place, 0)
     yield from table("512 MiB over connections of 10 MB/s and 80 ms each", figures, relative=False)
     file.unlink()
 
@@ -336,6 +362,7 @@ def main() -> None:
     parser.add_argument("--others", type=Path, default=Path(".venv-bench/bin"), help="programs of the others")
     parser.add_argument("--output", type=Path, help="a file for the tables")
     args = parser.parse_args()
+    compile_package()
     lines = [f"Load of the machine at the beginning: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores.\n"]
     print(lines[0], flush=True)
     with tempfile.TemporaryDirectory(prefix="xbackup-benchmark-") as folder:

@@ -27,7 +27,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from measured import Figures, run_line
+from measured import Figures, compile_package, run_line
 from servers import BUCKET, CREDENTIALS, free_port, storing_s3
 
 from airflow_provider_xbackup.vault import Vault
@@ -179,6 +179,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, metavar="N", help="how often; the median counts")
     parser.add_argument("--others", type=Path, default=Path(".venv-bench/bin"), help="programs of the others")
     args = parser.parse_args()
+    compile_package()
     print(
         f"Load of the machine at the beginning: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores.\n", flush=True
     )

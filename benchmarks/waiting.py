@@ -213,11 +213,13 @@ class Job:
 
     :param tenant: whose it is
     :param job_id: its id, which tells the service how long it takes
+    :param began: when it was asked for
     :param ends: when it will be done
     """
 
     tenant: int
     job_id: str
+    began: float
     ends: float
 
     def trigger(self) -> Trigger:
@@ -231,16 +233,21 @@ class Job:
             poll_interval=30.0,
             deadline=time.time() + 86_400,
             outage_tolerance=1800.0,
+            requested_at=self.began,
         ).serialize()
 
 
-def begin_jobs(count: int, tenants: int, shortest: float, longest: float) -> list[Job]:
-    """Begin jobs, in turn one of every tenant, that take between two numbers of seconds."""
+def begin_jobs(count: int, tenants: int, shortest: float, longest: float, age: float = 0.0) -> list[Job]:
+    """Begin jobs, in turn one of every tenant, that end between two numbers of seconds from now.
+
+    :param age: how many seconds ago they were asked for
+    """
     chosen, now = random.Random(1), time.time()
     jobs = []
     for number in range(count):
-        takes = chosen.uniform(shortest, longest)
-        jobs.append(Job(number % tenants, f"{now:.3f}-{takes:.3f}-{number}", now + takes))
+        ends = chosen.uniform(shortest, longest)
+        job_id = f"{now - age:.3f}-{age + ends:.3f}-{number}"
+        jobs.append(Job(number % tenants, job_id, now - age, now + ends))
     return jobs
 
 
@@ -279,15 +286,18 @@ def crowd(count: int, tenants: int, seconds: float) -> Iterator[str]:
 
 
 def few(tenants: int, seconds: float) -> Iterator[str]:
-    """Tell how soon it is noticed that a job is done where every tenant has one."""
-    with service(tenants) as asked:
-        jobs = begin_jobs(tenants, tenants, 0.2 * seconds, 0.8 * seconds)
-        waiting = run([job.trigger() for job in jobs], seconds)
-        seen = asked()
-    yield f"### {tenants} jobs of {tenants} tenants, {0.2 * seconds:.0f} to {0.8 * seconds:.0f} s long\n"
-    questions = sum(seen["polls"].values())
-    yield f"- Questions: {questions / tenants:.1f} a job; lag of the event loop, p99: {waiting.lag(0.99):.1f} ms."
-    yield from _delays(jobs, waiting, seen)
+    """Tell how soon it is noticed that a job is done where every tenant has one: of seconds, or of an hour."""
+    soon, late = 0.2 * seconds, 0.6 * seconds
+    for age, name in ((0.0, f"{soon:.0f} to {late:.0f} s long"), (3600.0, "an hour long")):
+        with service(tenants) as asked:
+            jobs = begin_jobs(tenants, tenants, soon, late, age)
+            waiting = run([job.trigger() for job in jobs], seconds)
+            seen = asked()
+        yield f"### {tenants} jobs of {tenants} tenants, {name}\n"
+        questions = sum(seen["polls"].values())
+        lag = waiting.lag(0.99)
+        yield f"- Questions: {questions / tenants:.1f} a job; lag of the event loop, p99: {lag:.1f} ms."
+        yield from _delays(jobs, waiting, seen)
 
 
 def _compared(name: str, values: list[float]) -> str:

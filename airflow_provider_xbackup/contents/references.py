@@ -84,6 +84,7 @@ class ReferenceLedger:
 
     def __init__(self) -> None:
         self._undo = ExitStack()
+        self._empty = True
         self._waiting: dict[str, list[tuple[str, str, str, str | None]]] = {"known": [], "named": []}
 
     def __enter__(self) -> Self:
@@ -134,6 +135,8 @@ class ReferenceLedger:
 
     def results(self) -> tuple[References, ...]:
         """Tell what became of the references, for every kind that is referred to."""
+        if self._empty:
+            return ()
         for table in self._waiting:
             self._flush(table)
         return tuple(found for kind in KINDS if (found := self._result(kind)).named)
@@ -160,6 +163,7 @@ class ReferenceLedger:
         return int(number)
 
     def _note(self, table: str, kind: str, name: str, place: str, project: str | None = None) -> None:
+        self._empty = False
         waiting = self._waiting[table]
         waiting.append((kind, _as_text(name), place, project and _as_text(project)))
         if len(waiting) >= _BATCH:

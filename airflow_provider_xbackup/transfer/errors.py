@@ -74,12 +74,6 @@ class ExpiredBackupError(BackupError):
     retryable = False
 
 
-class ForeignBackupError(BackupError):
-    """Another job's backup bears the id that this one's would have."""
-
-    retryable = False
-
-
 class SpoolError(BackupError):
     """The folder in which an answer is kept until it is uploaded cannot be used."""
 

@@ -32,7 +32,6 @@ from airflow_provider_xbackup.transfer.attempts import Attempts
 from airflow_provider_xbackup.transfer.download import Download, identify
 from airflow_provider_xbackup.transfer.errors import (
     ExpiredBackupError,
-    ForeignBackupError,
     IncompleteBackupError,
     RefusedFileError,
     StaleFileError,
@@ -137,7 +136,7 @@ class XrayTransfer:
         """
         stored = self.vault.find("xray", self.account, self.backup_id)
         if stored is not None:
-            self._refuse_foreign(stored)
+            stored.refuse_other_job(self.job.job_id)
         if stored is not None and stored.tombstoned:
             raise ExpiredBackupError(
                 f"The backup {stored.location} of job {self.job.job_id} has expired and will be removed, so it "
@@ -155,7 +154,6 @@ class XrayTransfer:
             return replace(self, job=self._seen_done()).run()
         if stored is None:
             stored = self._take()
-            self._refuse_foreign(stored)  # it may have been first meanwhile
             self.tally.store(stored.stored_size)
         else:
             log.info("Backup %s is in the vault already; nothing has to be done.", stored.location)
@@ -168,16 +166,6 @@ class XrayTransfer:
                 "cause is gone: a new run asks for a new backup; clearing this run's tasks finds this one again."
             )
         return stored
-
-    def _refuse_foreign(self, stored: Backup) -> None:
-        """Make sure that a backup is this job's: its id tells the second and 8 digits of the job, and no more."""
-        job = stored.manifest.remote.job_id
-        if job not in (None, self.job.job_id):
-            raise ForeignBackupError(
-                f"The backup {stored.location} is the one of job {job}, and not of job {self.job.job_id}, which "
-                f"was asked for in the same second: nothing was stored. Is {self.account!r} the account of two "
-                "tenants? Give each its own, and run the DAG again."
-            )
 
     def _warn_of_other_keys(self, stored: Backup) -> None:
         """Say when an earlier try stored the job's backup for others than those who are to read it now."""

@@ -11,6 +11,7 @@ from airflow_provider_xbackup.vault import layout
 from airflow_provider_xbackup.vault.ahead import READERS, read_ahead
 from airflow_provider_xbackup.vault.checks import NO_EVIDENCE, Evidence, read_evidence
 from airflow_provider_xbackup.vault.errors import (
+    ForeignBackupError,
     ManifestError,
     ObjectMissingError,
     UnknownFormatError,
@@ -126,6 +127,20 @@ class Backup:
     def without_tombstone(self) -> Backup:
         """The same as it would be if it had not expired."""
         return replace(self, names=self.names - {layout.TOMBSTONE}) if self.names and self.tombstoned else self
+
+    def refuse_other_job(self, job_id: str | None) -> None:
+        """Make sure that it is the backup of a job: its id tells the second and 8 digits of the job, and no more.
+
+        :param job_id: the vendor's job; None where there is none
+        :raises ForeignBackupError: when it is another job's
+        """
+        own = self.manifest.remote.job_id
+        if None not in (own, job_id) and own != job_id:
+            raise ForeignBackupError(
+                f"The backup {self.url.join(self.path.folder)} is the one of job {own}, and not of job {job_id}, "
+                "which was asked for in the same second and has an id that begins alike. Is "
+                f"{self.path.account!r} the account of two tenants? Give each its own, and clear this task."
+            )
 
     @property
     def verdict(self) -> Verdict:

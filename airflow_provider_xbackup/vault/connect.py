@@ -216,17 +216,19 @@ def s3_access(
     :param options: what S3 is asked to do with the objects
     :return: the way
     :raises MissingDependencyError: when the extra ``s3`` is not installed
-    :raises VaultAccessError: when the session has no credentials
+    :raises VaultAccessError: when the configuration cannot be used, or has no credentials
     """
     try:
         import boto3
         from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]
+        from botocore.utils import validate_region_name  # type: ignore[import-untyped]
         from obstore.auth.boto3 import Boto3CredentialProvider
     except ImportError:
         _missing(url)
-    session = session or boto3.Session()
     try:
+        session = session or boto3.Session()
         found = session.get_credentials()
+        validate_region_name(session.region_name)
     except (BotoCoreError, ValueError) as exc:
         problem = f"the AWS configuration cannot be used ({type(exc).__name__})"
     else:
@@ -280,10 +282,10 @@ def _boto_client(
 
 
 def _is_address(endpoint: str) -> bool:
-    from botocore.utils import is_valid_endpoint_url  # type: ignore[import-untyped]
+    from botocore.utils import is_valid_uri
 
     try:
-        return bool(is_valid_endpoint_url(endpoint))
+        return bool(is_valid_uri(endpoint))
     except ValueError:  # half an IPv6 address
         return False
 
@@ -295,7 +297,8 @@ def _no_way(url: VaultUrl, problem: str) -> VaultAccessError:
 def _made_once(make: Callable[[], T]) -> Callable[[], T]:
     """Return what makes something when it is first asked for; whoever asks at the same time waits for it.
 
-    A client of boto3 takes 0.2 s and 20 MiB, and most tasks never use it.
+    A client of boto3 takes 0.2 s and 20 MiB. A task uses it for versions, locks and open uploads, most of them
+    never, and to learn where a store is that its connection does not name.
     """
     lock = threading.Lock()
     made: list[T] = []

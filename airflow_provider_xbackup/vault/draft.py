@@ -199,6 +199,7 @@ class Draft:
         :param completed_at: when all artifacts were stored; default now
         :return: the backup, this attempt's or the one that was first
         :raises IncompleteWriteError: when an artifact is missing or has another size; there is no backup
+        :raises ForeignBackupError: when the one that was first is another job's
         :raises VaultError: when the store does not take the manifest, or a lock; run again, it converges
         """
         self._make_sure_of_artifacts()
@@ -245,9 +246,10 @@ class Draft:
             self._store.create(self.path.manifest, data)
         except ObjectExistsError:
             # Another attempt's, or our own: a store's client may repeat a write that had succeeded.
-            manifest = read_manifest(self._store, self.path)
-            if not self._own(manifest):
-                return self._committed(manifest)
+            found = read_manifest(self._store, self.path)
+            if not self._own(found):
+                return self._of_the_first(found, manifest)
+            manifest = found
         except StoreUnavailableError:
             if not self._is_published():  # only the answer may have been lost
                 raise
@@ -255,9 +257,14 @@ class Draft:
             self._look_at(self.artifacts)
         except IncompleteWriteError:
             if not self._withdraw():
-                return self._committed(read_manifest(self._store, self.path))
+                return self._of_the_first(read_manifest(self._store, self.path), manifest)
             raise
         return self._committed(manifest)
+
+    def _of_the_first(self, found: Manifest, own: Manifest) -> Backup:
+        """Take the backup of the attempt that was first, if it is of the same job."""
+        Backup(self.vault.url, self.path, found).refuse_other_job(own.remote.job_id)
+        return self._committed(found)
 
     def _committed(self, manifest: Manifest) -> Backup:
         backup = Backup(self.vault.url, self.path, manifest)

@@ -72,6 +72,12 @@ class DifferentBytesError(IncompleteWriteError):
     """Bytes are not those that were announced, by a spool or by the manifest of another vault."""
 
 
+class ForeignBackupError(VaultError):
+    """Another job's backup bears the id that this one's would have."""
+
+    retryable = False
+
+
 class ManifestError(VaultError):
     """A manifest cannot be read: damaged, or of a version this release does not know."""
 

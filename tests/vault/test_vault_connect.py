@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -81,6 +82,36 @@ def test_an_address_that_is_none_is_said_at_once(s3, endpoint: str) -> None:
         to(s3, boto3.Session(), endpoint)
 
     assert "very-secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:9000", "https://s3.example.com/", "http://[fd00::5]:9000"])
+def test_an_address_is_taken_as_it_is_named(s3, endpoint: str) -> None:
+    _, access = to(s3, boto3.Session(region_name="eu-west-1"), endpoint)
+
+    assert access.endpoint == endpoint.rstrip("/")
+    assert access.config["region"] == "eu-west-1"
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize(
+    ("profile", "config", "kind"),
+    [
+        pytest.param("typo", "", "ProfileNotFound", id="a profile that is not there"),
+        pytest.param("default", "[default", "ConfigParseError", id="a file that cannot be read"),
+        pytest.param("default", "[default]\nregion = us east 1\n", "InvalidRegionError", id="no region"),
+    ],
+)
+def test_a_configuration_that_cannot_be_used_is_said_at_once(
+    s3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, profile: str, config: str, kind: str, *, named: bool
+) -> None:
+    (tmp_path / "config").write_text(config)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_PROFILE", profile)
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    url = VaultUrl.parse(s3.url)
+
+    with pytest.raises(VaultAccessError, match=rf"configuration cannot be used \({kind}\)"):
+        s3_access(url, endpoint=s3.endpoint if named else None)
 
 
 @pytest.mark.parametrize("call", ["uploads", "versions", "locks"])

@@ -18,6 +18,7 @@ from airflow_provider_xbackup.vault import Vault, layout
 from airflow_provider_xbackup.vault.draft import StoredBytes
 from airflow_provider_xbackup.vault.encoding import Encoded
 from airflow_provider_xbackup.vault.errors import (
+    ForeignBackupError,
     IncompleteWriteError,
     ManifestError,
     MissingBucketError,
@@ -143,6 +144,24 @@ def test_of_two_attempts_the_first_commits_and_the_second_returns_the_same(vault
     assert first.manifest == second.manifest
     assert first.manifest.artifacts[0].name == f"backup.{drafts[0].nonce}.zip"
     assert len(names(vault)) == 3
+
+
+def test_what_another_job_has_committed_meanwhile_is_not_returned_and_not_locked(
+    local: Vault, commit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drafts = [local.draft("xray", "acme", BACKUP_ID) for _ in range(2)]
+    for draft in drafts:
+        draft.add("backup", [b"something"], media_type="application/zip")
+    commit(drafts[0], remote={"job_id": "1a2b3c4d-one"})
+    before = names(local)
+    locked: list[Any] = []
+    monkeypatch.setattr(type(local), "keep_locked", lambda *of: locked.append(of))
+
+    with pytest.raises(ForeignBackupError, match="job 1a2b3c4d-one, and not of job 1a2b3c4d-two.*clear this task"):
+        commit(drafts[1], remote={"job_id": "1a2b3c4d-two"})
+
+    assert names(local) == before
+    assert not locked
 
 
 def test_many_attempts_at_the_same_time_agree_on_one_backup(vault: Vault, commit) -> None:

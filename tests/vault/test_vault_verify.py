@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import threading
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -143,6 +144,25 @@ def test_what_is_whole_passes_at_every_level_and_is_recorded(vault: Vault, encry
     found = next(iter(vault.backups()))
     assert len(list(read_checks(vault.store, found.path, found.names))) == 4
     assert found.verified
+
+
+def test_many_backups_are_looked_at_at_once_and_no_database_is_made(
+    local: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1, 29):
+        store(local, day(number))
+    together = threading.Barrier(28)
+
+    def wait_for_the_others(moment: str, name: str, path: str) -> None:
+        if (moment, name) == ("before", "head"):
+            together.wait(15)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("nothing is read")
+
+    monkeypatch.setattr("sqlite3.connect", refuse)
+
+    assert all(check.passed for check in verify(interposed(local, wait_for_the_others), "presence"))
 
 
 def test_looking_whether_a_backup_is_there_takes_few_requests(local: Vault) -> None:
