@@ -128,15 +128,22 @@ class Bench:
             for name, all_of in measured.items()
         }
 
-    def contenders(self) -> dict[str, Run]:
-        """Return what sends a file from HTTP to S3, this package first."""
-        python, others = sys.executable, self.others / "python"
+    def ours(self) -> dict[str, Run]:
+        """Return what this package may be told when it sends a file to S3."""
+        python = sys.executable
         return {
             OURS: self.python("xbackup", python, check="structure"),
             "xbackup, check='content'": self.python("xbackup", python, check="content"),
             "xbackup, check='structure', body not signed": self.python(
                 "xbackup", python, check="structure", signed=False
             ),
+        }
+
+    def contenders(self) -> dict[str, Run]:
+        """Return what sends a file from HTTP to S3, this package first."""
+        others = self.others / "python"
+        return {
+            OURS: self.ours()[OURS],
             "rclone copyurl": self.shell(
                 f"{self.others}/rclone copyurl --config /dev/null --s3-provider Other --s3-env-auth "
                 '--s3-endpoint "$AWS_ENDPOINT_URL" {url} :s3:{key}'
@@ -216,7 +223,7 @@ def stores(bench: Bench) -> Iterator[str]:
     with source(bench.folder, file) as port:
         url = f"http://127.0.0.1:{port}/{file.name}"
         with bench.discarding() as place:
-            figures = bench.measure({**bench.contenders(), **bench.limits()}, url, place)
+            figures = bench.measure({**bench.ours(), **bench.contenders(), **bench.limits()}, url, place)
             yield from table("1 GiB, nothing compresses it, into an S3 server that discards it", figures)
         with bench.storing() as place:
             yield from table("The same into JuiceFS's S3 gateway", bench.measure(bench.contenders(), url, place))

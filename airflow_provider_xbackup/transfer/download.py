@@ -235,7 +235,7 @@ class Download:
         except BackupError as error:
             # One connection goes on, and judges what is in the way. A server may also stand fewer of them.
             self._connections = 1 if isinstance(error, NoPartsError) else self._connections // 2
-            raise ConnectionFailedError(f"{error} The download goes on over one connection.") from None
+            raise ConnectionFailedError(f"{error} One connection goes on where the file has got to.") from None
 
     def _reopen(self, done: int) -> int:
         """Open the file again and return how many bytes at the start of its body are here already."""

@@ -226,9 +226,9 @@ def s3_access(
     except ImportError:
         _missing(url)
     try:
-        session = session or boto3.Session()
-        found = session.get_credentials()
-        validate_region_name(session.region_name)
+        opened: Any = session or boto3.Session()
+        found = opened.get_credentials()
+        validate_region_name(opened.region_name)
     except (BotoCoreError, ValueError) as exc:
         problem = f"the AWS configuration cannot be used ({type(exc).__name__})"
     else:
@@ -237,12 +237,12 @@ def s3_access(
         problem = "its endpoint_url is no address of a store"
     if problem:
         raise _no_way(url, problem)
-    client = _made_once(partial(_boto_client, url, session, endpoint, verify, virtual_hosted=virtual_hosted))
+    client = _made_once(partial(_boto_client, url, opened, endpoint, verify, virtual_hosted=virtual_hosted))
     if endpoint is None:
         # Only botocore knows where its vendor is, and what else of its configuration names a store.
         place, region = client().meta.endpoint_url, client().meta.region_name
     else:
-        place, region = endpoint, session.region_name or "us-east-1"
+        place, region = endpoint, opened.region_name or "us-east-1"
     address = urlsplit(place.rstrip("/"))
     if virtual_hosted:
         # obstore takes such an address with the bucket in it.
@@ -255,7 +255,7 @@ def s3_access(
     }
     return Access(
         config,
-        Boto3CredentialProvider(session),
+        Boto3CredentialProvider(opened),
         config["endpoint"],
         (os.environ.get("AWS_CA_BUNDLE") or True) if verify is None else verify,
         OpenUploads(url, client),

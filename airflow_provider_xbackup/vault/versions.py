@@ -67,7 +67,7 @@ class BucketVersions:
 
         try:
             told = self._client().get_bucket_versioning(Bucket=self._url.bucket)
-        except (BotoCoreError, ClientError):
+        except (BotoCoreError, ClientError, VaultError):
             return False
         return bool(told.get("Status") == "Enabled")
 

@@ -157,7 +157,7 @@ def test_what_another_job_has_committed_meanwhile_is_not_returned_and_not_locked
     locked: list[Any] = []
     monkeypatch.setattr(type(local), "keep_locked", lambda *of: locked.append(of))
 
-    with pytest.raises(ForeignBackupError, match="job 1a2b3c4d-one, and not of job 1a2b3c4d-two.*clear this task"):
+    with pytest.raises(ForeignBackupError, match=r"job 1a2b3c4d-one, and not of job 1a2b3c4d-two.*clear this"):
         commit(drafts[1], remote={"job_id": "1a2b3c4d-two"})
 
     assert names(local) == before
