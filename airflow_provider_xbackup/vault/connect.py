@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _PACKAGE = "airflow-provider-xbackup"
 T = TypeVar("T")
+_NO_ADDRESS = "its endpoint_url is no address of a store"
 #: The scopes a vault on GCS needs; no more.
 GOOGLE_SCOPES = ("https://www.googleapis.com/auth/devstorage.read_write",)
 
@@ -234,13 +235,15 @@ def s3_access(
     else:
         problem = "" if found else "no AWS credentials were found"
     if endpoint is not None and not _is_address(endpoint):
-        problem = "its endpoint_url is no address of a store"
+        problem = _NO_ADDRESS
     if problem:
         raise _no_way(url, problem)
     client = _made_once(partial(_boto_client, url, opened, endpoint, verify, virtual_hosted=virtual_hosted))
     if endpoint is None:
         # Only botocore knows where its vendor is, and what else of its configuration names a store.
         place, region = client().meta.endpoint_url, client().meta.region_name
+        if not _is_address(place):
+            raise _no_way(url, _NO_ADDRESS)
     else:
         place, region = endpoint, opened.region_name or "us-east-1"
     address = urlsplit(place.rstrip("/"))
@@ -282,11 +285,14 @@ def _boto_client(
 
 
 def _is_address(endpoint: str) -> bool:
+    """Tell whether an address can lead to a store: obstore panics at a port that is none."""
     from botocore.utils import is_valid_uri
 
     try:
-        return bool(is_valid_uri(endpoint))
-    except ValueError:  # half an IPv6 address
+        parts = urlsplit(endpoint)
+        usable = parts.scheme in ("http", "https") and parts.port != 0
+        return usable and bool(is_valid_uri(endpoint))
+    except ValueError:  # half an IPv6 address, or a port that is none
         return False
 
 

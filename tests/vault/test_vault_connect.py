@@ -74,12 +74,32 @@ def test_a_region_that_nobody_names_is_the_first_one(s3, monkeypatch: pytest.Mon
     assert access.config["region"] == "us-east-1"
 
 
-@pytest.mark.parametrize(
-    "endpoint", ["", "http://", "http://user:very-secret@no host", "http://[::1", "127.0.0.1:9000"]
-)
+NO_STORES = [
+    "http://user:very-secret@no host",
+    "http://user:very-secret#1@127.0.0.1:9",
+    "http://[::1",
+    "http://127.0.0.1:99999",
+    "http://127.0.0.1:0",
+    "ftp://127.0.0.1",
+]
+
+
+@pytest.mark.parametrize("endpoint", ["", "http://", "127.0.0.1:9000", *NO_STORES])
 def test_an_address_that_is_none_is_said_at_once(s3, endpoint: str) -> None:
     with pytest.raises(VaultAccessError, match="endpoint_url is no address") as raised:
         to(s3, boto3.Session(), endpoint)
+
+    assert "very-secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("endpoint", NO_STORES)
+def test_nor_is_one_of_the_environment_taken(s3, monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+
+    with pytest.raises(
+        VaultAccessError, match=r"endpoint_url is no address|cannot be used \(ValueError"
+    ) as raised:
+        to(s3, boto3.Session(), None)
 
     assert "very-secret" not in str(raised.value)
 
