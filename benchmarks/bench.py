@@ -51,10 +51,11 @@ def run(name: str) -> None:
 def main() -> None:
     """Run what is asked for, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "names", nargs="*", choices=[*PARTS, *LARGE, []], metavar="PART", help=" ".join([*PARTS, *LARGE])
-    )
+    known = [*PARTS, *LARGE]
+    parser.add_argument("names", nargs="*", metavar="PART", help=" ".join(known))
     names = parser.parse_args().names or list(PARTS)
+    if unknown := [name for name in names if name not in known]:
+        parser.error(f"there is no part {' '.join(unknown)}; there are {' '.join(known)}")
     for name in names:
         began = time.monotonic()
         run(name)
