@@ -84,7 +84,6 @@ class ReferenceLedger:
 
     def __init__(self) -> None:
         self._undo = ExitStack()
-        self._empty = True
         self._waiting: dict[str, list[tuple[str, str, str, str | None]]] = {"known": [], "named": []}
 
     def __enter__(self) -> Self:
@@ -95,7 +94,7 @@ class ReferenceLedger:
 
     @cached_property
     def _database(self) -> sqlite3.Connection:
-        """Where notes go that are too many for memory: a temporary file, made when there are any."""
+        """Where notes go that are too many for memory: a temporary file, made when it is first used."""
         database = self._undo.enter_context(closing(sqlite3.connect("", isolation_level=None)))
         database.execute("PRAGMA journal_mode = OFF")
         database.execute(f"PRAGMA cache_size = -{_CACHE}")
@@ -135,8 +134,6 @@ class ReferenceLedger:
 
     def results(self) -> tuple[References, ...]:
         """Tell what became of the references, for every kind that is referred to."""
-        if self._empty:
-            return ()
         for table in self._waiting:
             self._flush(table)
         return tuple(found for kind in KINDS if (found := self._result(kind)).named)
@@ -163,7 +160,6 @@ class ReferenceLedger:
         return int(number)
 
     def _note(self, table: str, kind: str, name: str, place: str, project: str | None = None) -> None:
-        self._empty = False
         waiting = self._waiting[table]
         waiting.append((kind, _as_text(name), place, project and _as_text(project)))
         if len(waiting) >= _BATCH:

@@ -6,14 +6,12 @@ Nothing here asks the store anything; :meth:`Store.prepare` does that.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import partial
 from importlib.util import find_spec
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
 from airflow_provider_xbackup import __version__
@@ -22,8 +20,10 @@ from airflow_provider_xbackup.vault.console import Console, aws_console, google_
 from airflow_provider_xbackup.vault.errors import VaultAccessError
 from airflow_provider_xbackup.vault.local import LocalStore
 from airflow_provider_xbackup.vault.objectlocks import ObjectLocks
+from airflow_provider_xbackup.vault.s3client import S3Client
 from airflow_provider_xbackup.vault.s3options import S3Options, is_amazon
 from airflow_provider_xbackup.vault.store import Store
+from airflow_provider_xbackup.vault.translate import cannot_open
 from airflow_provider_xbackup.vault.uploads import OpenUploads
 from airflow_provider_xbackup.vault.url import VaultUrl
 from airflow_provider_xbackup.vault.versions import BucketVersions
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 _PACKAGE = "airflow-provider-xbackup"
-T = TypeVar("T")
 _NO_ADDRESS = "its endpoint_url is no address of a store"
 #: The scopes a vault on GCS needs; no more.
 GOOGLE_SCOPES = ("https://www.googleapis.com/auth/devstorage.read_write",)
@@ -237,13 +236,15 @@ def s3_access(
     if endpoint is not None and not _is_address(endpoint):
         problem = _NO_ADDRESS
     if problem:
-        raise _no_way(url, problem)
-    client = _made_once(partial(_boto_client, url, opened, endpoint, verify, virtual_hosted=virtual_hosted))
+        raise cannot_open(url, problem, "AWS_*")
+    manners = WORKING.boto_config()
+    style = {"addressing_style": "virtual" if virtual_hosted else "path"}
+    client = S3Client(url, opened, endpoint, verify, manners.merge(type(manners)(s3=style)))
     if endpoint is None:
         # Only botocore knows where its vendor is, and what else of its configuration names a store.
         place, region = client().meta.endpoint_url, client().meta.region_name
         if not _is_address(place):
-            raise _no_way(url, _NO_ADDRESS)
+            raise cannot_open(url, _NO_ADDRESS, "AWS_*")
     else:
         place, region = endpoint, opened.region_name or "us-east-1"
     address = urlsplit(place.rstrip("/"))
@@ -269,21 +270,6 @@ def s3_access(
     )
 
 
-def _boto_client(
-    url: VaultUrl, session: boto3.Session, endpoint: str | None, verify: bool | str | None, *, virtual_hosted: bool
-) -> Any:
-    from botocore.exceptions import BotoCoreError
-
-    manners = WORKING.boto_config()
-    style = {"addressing_style": "virtual" if virtual_hosted else "path"}
-    manners = manners.merge(type(manners)(s3=style))
-    try:
-        return session.client("s3", endpoint_url=endpoint, verify=verify, config=manners)
-    except (BotoCoreError, ValueError) as exc:
-        kind = type(exc).__name__
-    raise _no_way(url, f"the AWS configuration cannot be used ({kind})")
-
-
 def _is_address(endpoint: str) -> bool:
     """Tell whether an address can lead to a store: obstore panics at a port that is none."""
     from botocore.utils import is_valid_uri
@@ -294,28 +280,6 @@ def _is_address(endpoint: str) -> bool:
         return usable and bool(is_valid_uri(endpoint))
     except ValueError:  # half an IPv6 address, or a port that is none
         return False
-
-
-def _no_way(url: VaultUrl, problem: str) -> VaultAccessError:
-    return VaultAccessError(f"The vault {url} cannot be opened: {problem}. {_where_to_look(url, 'AWS_*')}")
-
-
-def _made_once(make: Callable[[], T]) -> Callable[[], T]:
-    """Return what makes something when it is first asked for; whoever asks at the same time waits for it.
-
-    A client of boto3 takes 0.2 s and 20 MiB. A task uses it for versions, locks and open uploads, most of them
-    never, and to learn where a store is that its connection does not name.
-    """
-    lock = threading.Lock()
-    made: list[T] = []
-
-    def get() -> T:
-        with lock:
-            if not made:
-                made.append(make())
-        return made[0]
-
-    return get
 
 
 # -- GCS ---------------------------------------------------------------------------------------------------
@@ -344,10 +308,8 @@ def gcs_access(url: VaultUrl, credentials: Any = None) -> Access:
         else:
             problem = ""
         if problem:
-            raise VaultAccessError(
-                f"The vault {url} cannot be opened: no Google credentials were found ({problem}). "
-                + _where_to_look(url, "GOOGLE_APPLICATION_CREDENTIALS")
-            )
+            problem = f"no Google credentials were found ({problem})"
+            raise cannot_open(url, problem, "GOOGLE_APPLICATION_CREDENTIALS")
     # As Google's own clients call it: an emulator, or another way to the store.
     address = os.environ.get("STORAGE_EMULATOR_HOST")
     if address and "://" not in address:
@@ -464,12 +426,3 @@ def _missing(url: VaultUrl) -> NoReturn:
     raise MissingDependencyError(
         f"Vaults on {url.scheme}:// need the extra {url.extra!r}: pip install '{_PACKAGE}[{url.extra}]'"
     ) from None
-
-
-def _where_to_look(url: VaultUrl, variables: str) -> str:
-    if url.conn_id:
-        return f"Check the Airflow connection {url.conn_id!r}."
-    return (
-        f"Set {variables} in the environment, or name an Airflow connection: "
-        f"{url.scheme}://conn_id@{url.bucket}/{url.prefix}."
-    )

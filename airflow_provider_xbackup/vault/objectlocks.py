@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from airflow_provider_xbackup.vault.errors import UnlockableStoreError
+from airflow_provider_xbackup.vault.s3client import S3Client
 from airflow_provider_xbackup.vault.translate import UnconditionalStoreError, translated
 from airflow_provider_xbackup.vault.url import VaultUrl
 
@@ -45,10 +46,10 @@ class ObjectLocks:
     """The locks on the objects below a vault on S3.
 
     :param url: the vault
-    :param client: returns boto3's client, with the credentials, the endpoint and the TLS options of the vault
+    :param client: boto3's, of the vault
     """
 
-    def __init__(self, url: VaultUrl, client: Callable[[], Any]) -> None:
+    def __init__(self, url: VaultUrl, client: S3Client) -> None:
         self._url = url
         self._client = client
         self._enabled: bool | None = None

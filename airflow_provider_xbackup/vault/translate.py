@@ -169,6 +169,23 @@ def translate(exc: Exception, url: VaultUrl, action: str, path: str) -> VaultErr
     return failed(f"The store could not {action} {where}: {reason or type(exc).__name__}.")
 
 
+def cannot_open(url: VaultUrl, problem: str, variables: str) -> VaultAccessError:
+    """Say that a vault's store cannot be opened.
+
+    :param url: the vault
+    :param problem: what is in the way
+    :param variables: what the environment would hold, where no connection leads to the vault
+    """
+    if url.conn_id:
+        where = f"Check the Airflow connection {url.conn_id!r}."
+    else:
+        where = (
+            f"Set {variables} in the environment, or name an Airflow connection: "
+            f"{url.scheme}://conn_id@{url.bucket}/{url.prefix}."
+        )
+    return VaultAccessError(f"The vault {url} cannot be opened: {problem}. {where}")
+
+
 def no_credentials(url: VaultUrl, kind: str) -> VaultError:
     """Say that there are no credentials for a vault, for good or for now.
 

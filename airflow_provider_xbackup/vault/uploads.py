@@ -5,12 +5,13 @@ They cost like objects, and no listing of objects shows them. obstore cannot lis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC
 from typing import Any
 
 from airflow_provider_xbackup.vault.errors import ObjectMissingError
 from airflow_provider_xbackup.vault.leftovers import Leftover
+from airflow_provider_xbackup.vault.s3client import S3Client
 from airflow_provider_xbackup.vault.translate import UnconditionalStoreError, translated
 from airflow_provider_xbackup.vault.url import VaultUrl
 
@@ -19,10 +20,10 @@ class OpenUploads:
     """The open multipart uploads below a vault on S3.
 
     :param url: the vault
-    :param client: returns boto3's client, with the credentials, the endpoint and the TLS options of the vault
+    :param client: boto3's, of the vault
     """
 
-    def __init__(self, url: VaultUrl, client: Callable[[], Any]) -> None:
+    def __init__(self, url: VaultUrl, client: S3Client) -> None:
         self._url = url
         self._client = client
 
@@ -33,7 +34,7 @@ class OpenUploads:
         :return: the uploads; none where the store knows no such listing
         :raises VaultError: when the store does not answer, or the credentials do not allow it
         """
-        pages = self._pages("list_multipart_uploads", Prefix=self._url.key(prefix and f"{prefix}/"))
+        pages = self._client.pages("list_multipart_uploads", Prefix=self._url.key(prefix and f"{prefix}/"))
         while True:
             try:
                 page = translated(self._url, "list the open uploads of", prefix, lambda: next(pages, None))
@@ -72,7 +73,7 @@ class OpenUploads:
         """Tell size and last sign of life: an upload of days is alive as long as parts arrive."""
         path = upload["Key"].removeprefix(self._url.key(""))
         size, last = 0, upload["Initiated"]
-        pages = self._pages("list_parts", Key=upload["Key"], UploadId=upload["UploadId"])
+        pages = self._client.pages("list_parts", Key=upload["Key"], UploadId=upload["UploadId"])
         while (
             page := translated(self._url, "look at the upload of", path, lambda: next(pages, None))
         ) is not None:
@@ -80,7 +81,3 @@ class OpenUploads:
                 size += part["Size"]
                 last = max(last, part["LastModified"])
         return Leftover("upload", path, path, size, last.astimezone(UTC), upload["UploadId"])
-
-    def _pages(self, operation: str, **options: Any) -> Iterator[Any]:
-        """Ask for pages; the client, too, is made when the first one is asked for."""
-        yield from self._client().get_paginator(operation).paginate(Bucket=self._url.bucket, **options)

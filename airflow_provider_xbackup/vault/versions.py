@@ -6,13 +6,14 @@ versions. obstore cannot see versions, so boto3 does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 from airflow_provider_xbackup.vault.errors import VaultError
+from airflow_provider_xbackup.vault.s3client import S3Client
 from airflow_provider_xbackup.vault.translate import translated
 from airflow_provider_xbackup.vault.url import VaultUrl
 
@@ -37,10 +38,10 @@ class BucketVersions:
     """The versions of the objects below a vault on S3.
 
     :param url: the vault
-    :param client: returns boto3's client, with the credentials, the endpoint and the TLS options of the vault
+    :param client: boto3's, of the vault
     """
 
-    def __init__(self, url: VaultUrl, client: Callable[[], Any]) -> None:
+    def __init__(self, url: VaultUrl, client: S3Client) -> None:
         self._url = url
         self._client = client
 
@@ -132,11 +133,7 @@ class BucketVersions:
             translated(self._url, "remove the delete marker of", hidden.path, partial(delete, marker))
 
     def _pages(self, path: str, **options: Any) -> Iterator[Any]:
-        def listed() -> Iterator[Any]:
-            paginator = self._client().get_paginator("list_object_versions")
-            yield from paginator.paginate(Bucket=self._url.bucket, **options)
-
-        pages = listed()
+        pages = self._client.pages("list_object_versions", **options)
         while (page := translated(self._url, "list the versions of", path, lambda: next(pages, None))) is not None:
             yield page
 
