@@ -64,6 +64,8 @@ def xbackup(url: str, target: str, options: dict[str, Any]) -> Callable[[], obje
     os.environ["AIRFLOW__XBACKUP__DOWNLOAD_CONNECTIONS"] = str(options.pop("connections", 8))
     unsigned = {"payload_signing_enabled": False, "checksum_algorithm": "CRC64NVME"}
     how = {} if options.pop("signed", True) else {"service_config": {"s3": unsigned}}
+    if not options.pop("named", True):
+        how["endpoint_url"] = None  # the environment names the store, and boto3's client has to be asked
     if target.startswith("s3://"):
         target = target.replace("s3://", "s3://sink@")
         os.environ["AIRFLOW_CONN_SINK"] = _aws_connection(**how)
@@ -157,6 +159,47 @@ def http_to_s3(url: str, target: str, _: dict[str, Any]) -> Callable[[], object]
     return lambda: task.execute({})
 
 
+def bare(url: str, target: str, _: dict[str, Any]) -> Callable[[], object]:
+    """The least that a transfer with a digest can be: receive, hash, send, into a server that takes anything."""
+    import hashlib
+    import socket
+
+    source, place = urlsplit(url), urlsplit(target)
+    sink = urlsplit(os.environ["AWS_ENDPOINT_URL"])
+
+    def transfer() -> None:
+        digest, block = hashlib.sha256(), memoryview(bytearray(_MIB))
+        with (
+            socket.create_connection((source.hostname, source.port)) as server,
+            socket.create_connection((sink.hostname, sink.port)) as store,
+        ):
+            server.sendall(f"GET {source.path} HTTP/1.1\r\nHost: {source.netloc}\r\n\r\n".encode())
+            head, _, body = _head(server).partition(b"\r\n\r\n")
+            length = left = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+            key = f"/{place.netloc}{place.path}"
+            store.sendall(f"PUT {key} HTTP/1.1\r\nHost: b\r\nContent-Length: {length}\r\n\r\n".encode())
+            while left:
+                size = len(body) or server.recv_into(block, min(left, _MIB), socket.MSG_WAITALL)
+                if not size:
+                    raise SystemExit("The source has ended too soon.")
+                piece, body = body or block[:size], b""
+                digest.update(piece)
+                store.sendall(piece)
+                left -= size
+            if not _head(store).startswith(b"HTTP/1.1 200"):
+                raise SystemExit("The server has not taken it.")
+
+    return transfer
+
+
+def _head(connection: Any) -> bytes:
+    """Receive until a head is whole; the first bytes of the body may be behind it."""
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += connection.recv(4096)
+    return received
+
+
 def _aws_connection(**extra: Any) -> str:
     """Describe the store in the environment as a connection of Airflow."""
     where = {"endpoint_url": os.environ["AWS_ENDPOINT_URL"], "region_name": "us-east-1"}
@@ -180,7 +223,7 @@ def _cpu() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-CONTENDERS = {each.__name__: each for each in (xbackup, draft, upload_fileobj, storage_path, http_to_s3)}
+CONTENDERS = {each.__name__: each for each in (xbackup, draft, upload_fileobj, storage_path, http_to_s3, bare)}
 
 if __name__ == "__main__":
     name, source, sink, *more = sys.argv[1:]

@@ -137,6 +137,9 @@ class Bench:
             "xbackup, check='structure', body not signed": self.python(
                 "xbackup", python, check="structure", signed=False
             ),
+            "xbackup, check='structure', store not named": self.python(
+                "xbackup", python, check="structure", named=False
+            ),
         }
 
     def contenders(self) -> dict[str, Run]:
@@ -165,6 +168,7 @@ class Bench:
         return {
             "limit: curl to /dev/null": self.shell("curl -s -o /dev/null {url}"),
             "limit: curl | openssl dgst -sha256": self.shell("curl -s {url} | openssl dgst -sha256"),
+            "limit: receive, hash, send, no more": self.python("bare", sys.executable),
             "limit: curl into the server": self.shell("curl -s {url} | curl -s -T - $AWS_ENDPOINT_URL/{key}"),
             "of awscli: its start": self.shell("aws --version"),
         }
