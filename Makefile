@@ -115,7 +115,7 @@ fuzz: $(READY)  ## 10,000 examples for every test that makes up its own inputs (
 simulator-page: $(READY)  ## docs/simulator.md, from the simulator's own models
 	@$(BIN)/python scripts/simulator_page.py
 
-bench: $(READY) $(RIVALS)/.ready  ## what it all takes, as tables in docs/results (about twenty minutes; PARTS="startup catalog waiting verify transfer costs")
+bench: $(READY) $(RIVALS)/.ready  ## what it all takes, as tables in docs/results (less than twenty minutes; PARTS="startup catalog waiting verify transfer costs")
 	@scripts/system-packages.sh awscli curl gcc jq libc6-dev nginx-light restic unzip
 	@$(BIN)/python benchmarks/bench.py $(PARTS)
 

@@ -1,6 +1,6 @@
 """Run the benchmarks, and keep what they print for the documentation: ``make bench``.
 
-Each part is a script with arguments that prints Markdown. Together they take about twenty minutes on two cores;
+Each part is a script with arguments that prints Markdown. On two cores they take less than twenty minutes together;
 the large ones run when they are named only.
 
     python benchmarks/bench.py [startup catalog waiting verify transfer costs] [large ...]
