@@ -1,7 +1,7 @@
 """Run the benchmarks, and keep what they print for the documentation: ``make bench``.
 
-Each part is a script with arguments that prints Markdown. On two cores they take less than twenty minutes together;
-the large ones run when they are named only.
+Each part is a script with arguments that prints Markdown. Together they take less than twenty minutes on two
+cores; the large ones run when they are named only.
 
     python benchmarks/bench.py [startup catalog waiting verify transfer costs] [large ...]
 """
