@@ -31,6 +31,7 @@ from airflow_provider_xbackup.http.tokens import Token, TokenSource, secrets_of
 BLOCK = 1 << 20
 """Bytes read at a time from a download."""
 
+_PIECE = 32 << 10
 _DECODED_AT_ONCE = 64 << 10
 _LARGEST_BODY = 16 << 20
 _SHORTEST_PIECE = 8
@@ -108,25 +109,29 @@ class Stream:
         """The pause the server asks for, or None."""
         return self.answer.retry_after
 
-    def blocks(self) -> Iterator[bytes]:
-        """Read the body as it comes, in blocks of at most 1 MiB, not decoded.
+    def blocks(self, most: int = BLOCK) -> Iterator[bytes]:
+        """Read the body as it comes, not decoded.
 
+        :param most: bytes of a block; the last one may be shorter
         :raises ConnectionFailedError: when it breaks off before its announced end, or stalls
         """
         # Joined: a buffer that grows and is emptied again costs three times as much, most of it in the kernel.
         pieces: list[bytes] = []
-        size, failure = 0, None
+        size, room, failure = 0, _PIECE, None
         more = True
         while more:
             try:
-                piece = self._read_some(BLOCK - size)
+                piece = self._read_some(asked := min(room, most - size))
             except (HTTPError, OSError) as error:
                 piece, failure = b"", error
             pieces.append(piece)
             size += len(piece)
+            # TLS brings 16 KiB at a time: room for a whole block each time would cost more than to decrypt it.
+            filled = room if len(piece) == asked else len(piece)
+            room = min(max(_PIECE, 2 * filled), most)
             more = bool(piece)
             # What came before a break counts: a resumed download goes on behind it.
-            if size and (size >= BLOCK or not more):
+            if size and (size >= most or not more):
                 yield b"".join(pieces)
                 pieces.clear()
                 size = 0
@@ -134,10 +139,7 @@ class Stream:
             raise ConnectionFailedError(f"The download broke off ({_reason(failure)}).") from None
 
     def _read_some(self, size: int) -> bytes:
-        """Read what is there, at most so much; nothing at the end only.
-
-        Where the server is the faster one that is a whole block, and nothing has to be joined.
-        """
+        """Read what is there, at most so much; nothing at the end only."""
         raw = self.response.raw
         # urllib3 before 2.2 reads whole blocks only, and loses the one in which a connection breaks.
         read = getattr(raw, "read1", raw.read)

@@ -228,10 +228,13 @@ class Download:
         )
 
     def _in_parts(self) -> Iterator[bytes]:
-        source = _PartSource(self._client, self._artifact, self.remote, self._open.link, self._budget)
-        log.info("One connection is slow: the rest of the file comes over %d.", self._connections)
+        link, connections = self._open.link, self._connections
+        source = _PartSource(self._client, self._artifact, self.remote, link, self._budget)
+        log.info("One connection is slow: the rest of the file comes over %d.", connections)
+        size = self._budget.part_size(connections, costly=link is None)
         try:
-            yield from Parts(source.open, self._connections).blocks(self.received, self.remote.length or 0)
+            parts = Parts(source.open, connections, size, self._budget)
+            yield from parts.blocks(self.received, self.remote.length or 0)
         except BackupError as error:
             # One connection goes on, and judges what is in the way. A server may also stand fewer of them.
             self._connections = 1 if isinstance(error, NoPartsError) else self._connections // 2

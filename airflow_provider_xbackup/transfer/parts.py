@@ -15,10 +15,11 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
+from mmap import mmap
 
 from airflow_provider_xbackup.errors import BackupError
 from airflow_provider_xbackup.http.errors import ConnectionFailedError
-from airflow_provider_xbackup.http.sync import Stream
+from airflow_provider_xbackup.http.sync import BLOCK, Stream
 from airflow_provider_xbackup.services.errors import ServerFaultError, SpentLinkError
 from airflow_provider_xbackup.vault.waiting import begin, result_of
 
@@ -36,7 +37,7 @@ ENOUGH = 64 << 20
 """Bytes a second of one connection that more of them would hardly raise."""
 
 MEMORY = 40 << 20
-"""Bytes of all parts that are under way at once."""
+"""Bytes of all parts that are under way at once, of all files of a transfer."""
 
 REQUESTS = 220
 """How many of the service's own requests parts may cost a transfer.
@@ -45,6 +46,7 @@ The vendor allows 300 in 5 minutes (``docs/vendor-apis.md#rate-limits``); counti
 Requests to a storage behind the service do not count.
 """
 
+_BLOCK = 64 << 10
 _TRIES = 3
 
 
@@ -54,16 +56,30 @@ class NoPartsError(BackupError):
 
 @dataclass(slots=True)
 class Budget:
-    """What parts may still cost of the service's requests; all files of a transfer share it.
+    """What parts may still take; all files of a transfer share it.
 
-    :param left: how many
+    :param files: how many files those are
+    :param left: how many of the service's requests there are
+    :param room: bytes that may come at once
     """
 
+    files: int = 1
     left: int = field(default_factory=lambda: REQUESTS)
+    room: int = field(default_factory=lambda: MEMORY)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
+    def part_size(self, connections: int, *, costly: bool) -> int:
+        """Return how long parts are.
+
+        :param connections: how many of a file are read at once
+        :param costly: whether each costs one of the service's requests; then they are long, and where there are
+            several files fewer of them are under way
+        :return: bytes
+        """
+        return MEMORY // connections // (1 if costly else self.files)
+
     def spend(self) -> None:
-        """Take one.
+        """Take one request.
 
         :raises NoPartsError: when none is left
         """
@@ -71,6 +87,24 @@ class Budget:
             if self.left <= 0:
                 raise NoPartsError("Each part costs one of the service's requests, and there are few of those.")
             self.left -= 1
+
+    def take(self, size: int, *, needed: bool) -> bool:
+        """Take the room for a part.
+
+        :param size: its bytes
+        :param needed: take it even where there is none: a file never waits for another one with nothing under way
+        :return: whether it was taken
+        """
+        with self._lock:
+            if self.room < size and not needed:
+                return False
+            self.room -= size
+            return True
+
+    def give_back(self, size: int) -> None:
+        """Give room back that was taken."""
+        with self._lock:
+            self.room += size
 
 
 Open = Callable[[int, int], Stream]
@@ -108,11 +142,15 @@ class Parts:
 
     :param open_part: opens one of them
     :param connections: how many are read at once
+    :param size: bytes of each, the last one may be shorter
+    :param budget: what they may take
     """
 
-    def __init__(self, open_part: Open, connections: int) -> None:
+    def __init__(self, open_part: Open, connections: int, size: int, budget: Budget) -> None:
         self._open = open_part
         self._connections = connections
+        self._size = size
+        self._budget = budget
         self._lock = threading.Lock()
         self._reading: set[Stream] = set()
         self._left = False
@@ -126,43 +164,44 @@ class Parts:
         :raises ConnectionFailedError: when a part breaks again and again
         :raises BackupError: when the file cannot be had in parts
         """
-        waiting = iter(range(start, end, size := MEMORY // self._connections))
-        under_way: deque[Future[list[bytes]]] = deque()
-
-        def begin_next() -> None:
-            if (at := next(waiting, None)) is not None:
-                under_way.append(begin(partial(self._fetch, at, min(at + size, end))))
-
+        size, begun = self._size, start
+        under_way: deque[Future[mmap]] = deque()
         try:
-            for _ in range(self._connections):
-                begin_next()
-            while under_way:
-                blocks = result_of(under_way.popleft())
-                begin_next()
-                while blocks:
-                    yield blocks.pop(0)
+            while begun < end or under_way:
+                while (
+                    begun < end
+                    and len(under_way) < self._connections
+                    and self._budget.take(size, needed=not under_way)
+                ):
+                    under_way.append(begin(partial(self._fetch, begun, min(begun + size, end))))
+                    begun += size
+                with result_of(under_way[0]) as part:
+                    part.seek(0)
+                    yield from iter(partial(part.read, BLOCK), b"")
+                under_way.popleft()
+                self._budget.give_back(size)
         finally:
+            self._budget.give_back(size * len(under_way))
             under_way.clear()
             self._leave()
 
-    def _fetch(self, start: int, end: int) -> list[bytes]:
+    def _fetch(self, start: int, end: int) -> mmap:
         """Read one part; where it breaks off it is gone on with."""
-        blocks: list[bytes] = []
-        at = start
+        # Of many threads' blocks the allocator would keep half as much again.
+        part = mmap(-1, end - start)
         for left in reversed(range(_TRIES)):
             try:
-                with self._opened(at, end) as stream:
-                    for block in stream.blocks():
-                        blocks.append(block)
-                        at += len(block)
+                with self._opened(start + part.tell(), end) as stream:
+                    for block in stream.blocks(_BLOCK):
+                        part.write(block)
             except (ConnectionFailedError, ServerFaultError, SpentLinkError):
                 if self._left or not left:
                     raise
-            if at >= end:
+            if part.tell() >= len(part):
                 break
-        if at != end:
+        if part.tell() != len(part):
             raise ConnectionFailedError("A part of the file has another length than was announced.")
-        return blocks
+        return part
 
     @contextlib.contextmanager
     def _opened(self, start: int, end: int) -> Iterator[Stream]:

@@ -112,9 +112,13 @@ class XrayTransfer:
     )
     # When the job's files were written, once they were seen: one that is written later is another job's.
     _written: dict[Artifact, datetime] = field(default_factory=dict, init=False, repr=False, compare=False)
-    _budget: Budget = field(default_factory=Budget, init=False, repr=False, compare=False)
+    _budget: Budget = field(init=False, repr=False, compare=False)
     # One that is an earlier backup's is not transferred again to find that out again, by what identifies it.
     _refused: dict[object, StaleFileError] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        files = 2 if self.job.with_attachments else 1
+        object.__setattr__(self, "_budget", Budget(files))
 
     @property
     def backup_id(self) -> str:

@@ -92,7 +92,39 @@ def test_as_many_parts_as_there_are_connections_are_under_way():
         raise NoPartsError("That was all.")
 
     with pytest.raises(NoPartsError):
-        list(Parts(wait, CONNECTIONS).blocks(0, 100 * PART))
+        list(Parts(wait, CONNECTIONS, PART, Budget()).blocks(0, 100 * PART))
+
+
+@pytest.mark.parametrize(
+    ("room", "under_way"),
+    [
+        pytest.param(3 * PART, 3, id="as many as there is room for"),
+        pytest.param(0, 1, id="one where there is none, so that no file waits for another"),
+    ],
+)
+def test_parts_are_under_way_only_as_far_as_other_files_have_left_room(room: int, under_way: int):
+    begun: list[int] = []
+    reached = threading.Barrier(under_way)
+
+    def wait(start: int, end: int) -> Any:
+        begun.append(start)
+        reached.wait(20)
+        raise NoPartsError("That was all.")
+
+    budget = Budget(room=room)
+    with pytest.raises(NoPartsError):
+        list(Parts(wait, CONNECTIONS, PART, budget).blocks(0, 100 * PART))
+
+    assert sorted(begun) == [number * PART for number in range(under_way)]
+    assert budget.room == room
+
+
+def test_the_room_of_parts_is_given_back_as_they_are_taken(content: bytes):
+    budget = Budget()
+    room = budget.room
+
+    assert read(begin(budget=budget)) == content
+    assert budget.room == room
 
 
 @pytest.mark.parametrize(
@@ -161,7 +193,7 @@ def test_when_the_services_requests_are_spent_one_connection_goes_on(
 ):
     sim.settings.xray.download.link_one_time = True
     sim.settings.xray.download.redirect = redirect
-    begun = begin(budget=Budget(5))
+    begun = begin(budget=Budget(left=5))
 
     assert read(begun) == content
     assert len(sim.journal.entries(path=DATA)) == 1 + 5 + 1

@@ -10,6 +10,8 @@ from stand_in import ATTACHMENTS, DATA, Naps, files_of, make_context, objects
 
 from airflow_provider_xbackup.exceptions import XBackupError
 from airflow_provider_xbackup.simulator import Simulator
+from airflow_provider_xbackup.transfer import download
+from airflow_provider_xbackup.transfer.download import Resume
 from airflow_provider_xbackup.transfers.xray_to_object_storage import XrayToObjectStorageOperator
 from airflow_provider_xbackup.vault import Vault
 
@@ -125,3 +127,40 @@ def test_what_both_files_cost_of_the_services_requests_is_bounded_together(
     assert files_of(vault, transfer(job, vault)) == content
     asked = [entry for entry in sim.journal.entries() if entry.path in (DATA, ATTACHMENTS)]
     assert 8 <= len(asked) <= 2 + 6 + 2
+
+
+@pytest.mark.parametrize(
+    ("with_attachments", "redirect", "longest"),
+    [
+        pytest.param(False, True, 200_000, id="a file alone"),
+        pytest.param(True, True, 100_000, id="two files"),
+        pytest.param(True, False, 200_000, id="two files, each part a request to the service"),
+    ],
+)
+def test_parts_of_two_files_take_no_more_memory_than_those_of_one(
+    sim: Simulator,
+    finished_job: MakeJob,
+    vault: Vault,
+    several_connections: None,
+    monkeypatch: pytest.MonkeyPatch,
+    with_attachments: bool,
+    redirect: bool,
+    longest: int,
+):
+    data = sim.settings.xray.tenants["demo-client"].data
+    data.padding_bytes = data.attachment_bytes = 3_000_000
+    sim.settings.xray.download.link_one_time = False
+    sim.settings.xray.download.redirect = redirect
+    job = finished_job(with_attachments=with_attachments)
+    asked: list[Resume] = []
+
+    def note(*arguments: Any) -> Any:
+        asked.extend(one for one in arguments if isinstance(one, Resume))
+        return open_file(*arguments)
+
+    open_file = download.open_file
+    monkeypatch.setattr(download, "open_file", note)
+
+    transfer(job, vault)
+
+    assert max((part.end or 0) - part.offset for part in asked) == longest
