@@ -59,7 +59,7 @@ def xbackup(url: str, target: str, options: dict[str, Any]) -> Callable[[], obje
 
     parts = urlsplit(url)
     os.environ["AIRFLOW_CONN_BENCHMARK"] = json.dumps(
-        {"conn_type": "xray", "host": f"http://{parts.netloc}", "login": "id", "password": "secret"}
+        {"conn_type": "xray", "host": f"{parts.scheme}://{parts.netloc}", "login": "id", "password": "secret"}
     )
     os.environ["AIRFLOW__XBACKUP__DOWNLOAD_CONNECTIONS"] = str(options.pop("connections", 8))
     unsigned = {"payload_signing_enabled": False, "checksum_algorithm": "CRC64NVME"}
@@ -144,7 +144,9 @@ def http_to_s3(url: str, target: str, _: dict[str, Any]) -> Callable[[], object]
     from airflow.providers.amazon.aws.transfers.http_to_s3 import HttpToS3Operator
 
     parts, place = urlsplit(url), urlsplit(target)
-    os.environ["AIRFLOW_CONN_SOURCE"] = json.dumps({"conn_type": "http", "host": f"http://{parts.netloc}"})
+    os.environ["AIRFLOW_CONN_SOURCE"] = json.dumps(
+        {"conn_type": "http", "host": f"{parts.scheme}://{parts.netloc}"}
+    )
     os.environ["AIRFLOW_CONN_SINK"] = _aws_connection()
     task = HttpToS3Operator(
         task_id="store",

@@ -1,16 +1,21 @@
 /* An S3 server that throws away what it is sent, so that clients are compared and not servers.
  *
- *     cc -O2 -pthread -o s3_sink s3_sink.c && ./s3_sink 9000
+ *     cc -O2 -pthread -o s3_sink s3_sink.c -lssl -lcrypto && ./s3_sink 9000 [CERTIFICATE]
+ *
+ * With a file that holds a certificate and its key, it speaks TLS.
  *
  * It listens on 127.0.0.1 only, believes every signature, and knows as much of S3 as an upload needs: PUT of an
  * object, multipart uploads, HEAD, GET, DELETE and listings. Of objects it remembers the size, and the bytes
- * of those that are small, such as manifests. Bodies are dropped inside the kernel (MSG_TRUNC), without a copy.
+ * of those that are small, such as manifests. Bodies are dropped inside the kernel (MSG_TRUNC), without a copy;
+ * those that came through TLS are decrypted.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/ssl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +40,7 @@ struct request {
 
 struct connection {
     int socket, have;
+    SSL *tls; /* NULL without */
     char head[HEAD + 1];
 };
 
@@ -53,19 +59,23 @@ static struct object *object_of(const char *key) {
     return made;
 }
 
-static int send_all(int socket, const char *data, size_t size) {
+static ssize_t receive(struct connection *c, void *data, size_t size, int flags) {
+    return c->tls ? SSL_read(c->tls, data, size) : recv(c->socket, data, size, flags);
+}
+
+static int send_all(struct connection *c, const char *data, size_t size) {
     while (size) {
-        ssize_t sent = send(socket, data, size, MSG_NOSIGNAL);
+        ssize_t sent = c->tls ? SSL_write(c->tls, data, size) : send(c->socket, data, size, MSG_NOSIGNAL);
         if (sent <= 0) return -1;
         data += sent, size -= sent;
     }
     return 0;
 }
 
-static int drop(int socket, long long size) {
-    static char nowhere[CHUNK];
+static int drop(struct connection *c, long long size) {
+    static char nowhere[CHUNK]; /* of all connections: nobody reads it */
     while (size > 0) {
-        ssize_t got = recv(socket, nowhere, size > CHUNK ? CHUNK : size, MSG_TRUNC);
+        ssize_t got = receive(c, nowhere, size > CHUNK ? CHUNK : size, MSG_TRUNC);
         if (got <= 0) return -1;
         size -= got;
     }
@@ -77,9 +87,9 @@ static int take(struct connection *c, long long size, char *kept) {
     long long here = size < c->have ? size : c->have;
     if (kept) memcpy(kept, c->head, here);
     memmove(c->head, c->head + here, c->have -= here);
-    if (!kept) return drop(c->socket, size - here);
+    if (!kept) return drop(c, size - here);
     for (long long at = here; at < size;) {
-        ssize_t got = recv(c->socket, kept + at, size - at, 0);
+        ssize_t got = receive(c, kept + at, size - at, 0);
         if (got <= 0) return -1;
         at += got;
     }
@@ -92,7 +102,7 @@ static int read_until(struct connection *c, const char *marker) {
         char *found = memmem(c->head, c->have, marker, strlen(marker));
         if (found) return found - c->head + strlen(marker);
         if (c->have == HEAD) return -1;
-        ssize_t got = recv(c->socket, c->head + c->have, HEAD - c->have, 0);
+        ssize_t got = receive(c, c->head + c->have, HEAD - c->have, 0);
         if (got <= 0) return -1;
         c->have += got;
     }
@@ -137,19 +147,19 @@ static int read_request(struct connection *c, struct request *r, long long *deco
     return 0;
 }
 
-static int reply(int socket, const char *status, const char *type, long long length, const char *body, int with_body) {
+static int reply(struct connection *c, const char *status, const char *type, long long length, const char *body, int with_body) {
     char head[512];
     int size = snprintf(head, sizeof head,
                         "HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %lld\r\nServer: sink\r\n"
                         "ETag: \"d41d8cd98f00b204e9800998ecf8427e\"\r\nx-amz-request-id: 1\r\n"
                         "Last-Modified: Mon, 23 Nov 2026 02:00:00 GMT\r\n\r\n",
                         status, type, length);
-    if (send_all(socket, head, size)) return -1;
-    return with_body ? send_all(socket, body, length) : 0;
+    if (send_all(c, head, size)) return -1;
+    return with_body ? send_all(c, body, length) : 0;
 }
 
-static int reply_xml(int socket, const char *status, const char *body) {
-    return reply(socket, status, "application/xml", strlen(body), body, 1);
+static int reply_xml(struct connection *c, const char *status, const char *body) {
+    return reply(c, status, "application/xml", strlen(body), body, 1);
 }
 
 static int put(struct connection *c, struct request *r, long long decoded) {
@@ -163,7 +173,7 @@ static int put(struct connection *c, struct request *r, long long decoded) {
     if (object && part) object->uploaded += size;
     if (object && !part) object->size = size, free(object->bytes), object->bytes = kept;
     pthread_mutex_unlock(&lock);
-    return reply(c->socket, "200 OK", "text/plain", 0, "", 0);
+    return reply(c, "200 OK", "text/plain", 0, "", 0);
 }
 
 static int post(struct connection *c, struct request *r) {
@@ -174,7 +184,7 @@ static int post(struct connection *c, struct request *r) {
     if (object && !begins) object->size = object->uploaded;
     if (object) object->uploaded = 0;
     pthread_mutex_unlock(&lock);
-    return reply_xml(c->socket, "200 OK",
+    return reply_xml(c, "200 OK",
                      begins ? "<InitiateMultipartUploadResult><Bucket>b</Bucket><Key>k</Key><UploadId>1</UploadId>"
                               "</InitiateMultipartUploadResult>"
                             : "<CompleteMultipartUploadResult><Location>l</Location><Bucket>b</Bucket><Key>k</Key>"
@@ -211,7 +221,7 @@ static int list(struct connection *c, struct request *r) {
     pthread_mutex_unlock(&lock);
     fputs("</ListBucketResult>", out);
     fclose(out);
-    int failed = reply_xml(c->socket, "200 OK", body);
+    int failed = reply_xml(c, "200 OK", body);
     free(body);
     return failed;
 }
@@ -225,9 +235,9 @@ static int get(struct connection *c, struct request *r) {
     pthread_mutex_unlock(&lock);
     int head = !strcmp(r->method, "HEAD");
     if (size < 0 || (!head && size && !bytes))
-        return head ? reply(c->socket, "404 Not Found", "application/xml", 0, "", 0)
-                    : reply_xml(c->socket, "404 Not Found", "<Error><Code>NoSuchKey</Code></Error>");
-    return reply(c->socket, "200 OK", "application/octet-stream", size, bytes, !head);
+        return head ? reply(c, "404 Not Found", "application/xml", 0, "", 0)
+                    : reply_xml(c, "404 Not Found", "<Error><Code>NoSuchKey</Code></Error>");
+    return reply(c, "200 OK", "application/octet-stream", size, bytes, !head);
 }
 
 static int delete(struct connection *c, struct request *r) {
@@ -235,7 +245,13 @@ static int delete(struct connection *c, struct request *r) {
     struct object *object = object_of(r->key);
     if (object) object->size = -1, object->uploaded = 0;
     pthread_mutex_unlock(&lock);
-    return reply(c->socket, "204 No Content", "text/plain", 0, "", 0);
+    return reply(c, "204 No Content", "text/plain", 0, "", 0);
+}
+
+static void end(struct connection *c) {
+    SSL_free(c->tls);
+    close(c->socket);
+    free(c);
 }
 
 static void *serve(void *argument) {
@@ -244,23 +260,37 @@ static void *serve(void *argument) {
     struct request r;
     long long decoded;
     setsockopt(c->socket, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    while (!read_request(c, &r, &decoded)) {
-        if (r.expects && !c->have && send_all(c->socket, "HTTP/1.1 100 Continue\r\n\r\n", 25)) break;
+    int ready = !c->tls || (SSL_set_fd(c->tls, c->socket) && SSL_accept(c->tls) > 0);
+    while (ready && !read_request(c, &r, &decoded)) {
+        if (r.expects && !c->have && send_all(c, "HTTP/1.1 100 Continue\r\n\r\n", 25)) break;
         int failed = !strcmp(r.method, "PUT")      ? put(c, &r, decoded)
                      : !strcmp(r.method, "POST")   ? post(c, &r)
                      : !strcmp(r.method, "DELETE") ? delete(c, &r)
                                                    : get(c, &r);
         if (failed) break;
     }
-    close(c->socket);
-    free(c);
+    end(c);
     return NULL;
+}
+
+/* What TLS needs, NULL without a certificate. */
+static SSL_CTX *read_certificate(const char *file) {
+    SSL_CTX *context = file ? SSL_CTX_new(TLS_server_method()) : NULL;
+    if (context && (SSL_CTX_use_certificate_chain_file(context, file) != 1 ||
+                    SSL_CTX_use_PrivateKey_file(context, file, SSL_FILETYPE_PEM) != 1)) {
+        fprintf(stderr, "s3_sink: %s holds no certificate with its key\n", file);
+        exit(1);
+    }
+    if (context) SSL_CTX_set_read_ahead(context, 1), SSL_CTX_set_default_read_buffer_len(context, CHUNK);
+    return context;
 }
 
 int main(int count, char **words) {
     struct sockaddr_in here = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     int listener = socket(AF_INET, SOCK_STREAM, 0), one = 1;
-    here.sin_port = htons(count == 2 ? atoi(words[1]) : 9000);
+    here.sin_port = htons(count > 1 ? atoi(words[1]) : 9000);
+    SSL_CTX *context = read_certificate(count > 2 ? words[2] : NULL);
+    signal(SIGPIPE, SIG_IGN);
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (bind(listener, (struct sockaddr *)&here, sizeof here) || listen(listener, 256)) {
         perror("s3_sink");
@@ -272,12 +302,11 @@ int main(int count, char **words) {
             free(c);
             continue;
         }
+        c->tls = context ? SSL_new(context) : NULL;
         pthread_t thread;
-        if (pthread_create(&thread, NULL, serve, c)) {
-            close(c->socket);
-            free(c);
-        } else {
+        if (pthread_create(&thread, NULL, serve, c))
+            end(c);
+        else
             pthread_detach(thread);
-        }
     }
 }

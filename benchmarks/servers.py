@@ -16,6 +16,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -45,7 +46,7 @@ http {{
     scgi_temp_path {folder}/scgi;
     default_type application/octet-stream;
     server {{
-        listen 127.0.0.1:{port};
+        listen 127.0.0.1:{port}{tls};
         absolute_redirect off;
         # As much of Xray's API as a transfer asks for.
         location = /api/v2/authenticate {{ default_type application/json; return 200 '"benchmark"'; }}
@@ -91,32 +92,68 @@ def running(*command: str | Path, port: int, environment: dict[str, str] | None 
         process.wait()
 
 
+@dataclass(frozen=True)
+class Certificate:
+    """What servers of this machine show to who speaks TLS with them.
+
+    :param authority: file with the certificate of who has signed it
+    :param server: file with the certificate and its key
+    """
+
+    authority: Path
+    server: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What makes everybody believe it: boto3, awscli and this package; Python's requests; curl; Go."""
+        names = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+        return dict.fromkeys(names, str(self.authority))
+
+
+def certify(folder: Path) -> Certificate:
+    """Make a certificate for 127.0.0.1.
+
+    :param folder: for its files
+    """
+    import trustme
+
+    authority, made = trustme.CA(), Certificate(folder / "authority.pem", folder / "server.pem")
+    authority.cert_pem.write_to_path(made.authority)
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(made.server)
+    return made
+
+
 @contextlib.contextmanager
-def source(folder: Path, file: Path, *, redirect: bool = False, ranges: bool = True) -> Iterator[int]:
+def source(
+    folder: Path, file: Path, *, redirect: bool = False, ranges: bool = True, tls: Certificate | None = None
+) -> Iterator[int]:
     """Serve a folder with nginx, and a file of it as Xray serves backups.
 
     :param folder: the folder
     :param file: the file
     :param redirect: whether Xray's answer is a link to the file
     :param ranges: whether parts of it can be had
+    :param tls: for https
     :return: the port
     """
     port = free_port()
+    listening = f" ssl; ssl_certificate {tls.server}; ssl_certificate_key {tls.server}" if tls else ""
     limits = "" if ranges else "max_ranges 0;"
     serve = f"return 302 /{file.name};" if redirect else f"alias {file}; {limits}"
     settings = folder / "nginx.conf"
-    settings.write_text(_NGINX.format(folder=folder, port=port, file=serve, ranges=limits))
+    settings.write_text(_NGINX.format(folder=folder, port=port, tls=listening, file=serve, ranges=limits))
     program = shutil.which("nginx") or "/usr/sbin/nginx"
     with running(program, "-p", folder, "-c", settings, port=port):
         yield port
 
 
 @contextlib.contextmanager
-def discarding_s3(folder: Path) -> Iterator[int]:
+def discarding_s3(folder: Path, tls: Certificate | None = None) -> Iterator[int]:
     """Run an S3 server that throws away what it is sent; returns its port."""
     program, port = folder / "s3_sink", free_port()
-    subprocess.run(["cc", "-O2", "-pthread", "-o", program, HERE / "s3_sink.c"], check=True)
-    with running(program, str(port), port=port):
+    libraries = ("-lssl", "-lcrypto")
+    subprocess.run(["cc", "-O2", "-pthread", "-o", program, HERE / "s3_sink.c", *libraries], check=True)
+    with running(program, str(port), *([tls.server] if tls else ()), port=port):
         yield port
 
 

@@ -28,6 +28,8 @@ from servers import (
     BUCKET,
     CREDENTIALS,
     HERE,
+    Certificate,
+    certify,
     discarding_s3,
     slow_link,
     source,
@@ -195,10 +197,10 @@ class Bench:
         return os.environ | quiet | place.environment
 
     @contextlib.contextmanager
-    def discarding(self) -> Iterator[Place]:
+    def discarding(self, tls: Certificate | None = None) -> Iterator[Place]:
         """Run the S3 server that discards."""
-        with discarding_s3(self.folder) as port:
-            yield _on_s3(port)
+        with discarding_s3(self.folder, tls) as port:
+            yield _on_s3(port, tls)
 
     @contextlib.contextmanager
     def storing(self) -> Iterator[Place]:
@@ -229,6 +231,13 @@ def stores(bench: Bench) -> Iterator[str]:
         with bench.discarding() as place:
             figures = bench.measure({**bench.ours(), **bench.contenders(), **bench.limits()}, url, place)
             yield from table("1 GiB, nothing compresses it, into an S3 server that discards it", figures)
+        with (
+            source(bench.folder, file, tls=(tls := certify(bench.folder))) as secure,
+            bench.discarding(tls) as place,
+        ):
+            url = f"https://127.0.0.1:{secure}/{file.name}"
+            figures = bench.measure({**bench.ours(), **bench.contenders(), **bench.limits()}, url, place)
+            yield from table("The same through TLS, in and out", figures)
         with bench.storing() as place:
             yield from table("The same into JuiceFS's S3 gateway", bench.measure(bench.contenders(), url, place))
         with bench.disk() as place:
@@ -358,8 +367,9 @@ def table(title: str, figures: dict[str, Figures], *, relative: bool = True) -> 
     yield ""
 
 
-def _on_s3(port: int) -> Place:
-    return Place(f"s3://{BUCKET}", CREDENTIALS | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"})
+def _on_s3(port: int, tls: Certificate | None = None) -> Place:
+    endpoint = {"AWS_ENDPOINT_URL": f"{'https' if tls else 'http'}://127.0.0.1:{port}"}
+    return Place(f"s3://{BUCKET}", CREDENTIALS | endpoint | (tls.environment if tls else {}))
 
 
 PARTS = {each.__name__: each for each in (stores, costs, bots, memory, breaks, links)}

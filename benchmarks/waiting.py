@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
 
-from servers import HERE, free_port, running
+from servers import HERE, certify, free_port, running
 
 if TYPE_CHECKING:
     from airflow.executors.workloads import RunTrigger
@@ -182,28 +182,23 @@ def _workload(number: int, trigger: Trigger) -> RunTrigger:
 @contextlib.contextmanager
 def service(tenants: int) -> Iterator[Callable[[], dict[str, Any]]]:
     """Run the service, with a connection for each of its tenants; yields what tells what it was asked."""
-    import trustme
-
-    port, authority = free_port(), trustme.CA()
-    folder = Path(os.environ["AIRFLOW_HOME"])
-    authority.cert_pem.write_to_path(folder / "authority.pem")
-    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(folder / "server.pem")
+    port, certificate = free_port(), certify(Path(os.environ["AIRFLOW_HOME"]))
     for number in range(tenants):
         connection = {
             "conn_type": "xray",
             "host": f"https://127.0.0.1:{port}",
             "login": f"tenant-{number}",
             "password": "secret",
-            "extra": json.dumps({"verify": str(folder / "authority.pem")}),
+            "extra": json.dumps({"verify": str(certificate.authority)}),
         }
         os.environ[f"AIRFLOW_CONN_TENANT_{number}"] = json.dumps(connection)
-    trusting = ssl.create_default_context(cafile=folder / "authority.pem")
+    trusting = ssl.create_default_context(cafile=certificate.authority)
 
     def asked() -> dict[str, Any]:
         with urlopen(f"https://127.0.0.1:{port}/figures", context=trusting) as answer:
             return dict(json.load(answer))
 
-    with running(sys.executable, HERE / "status_server.py", str(port), folder / "server.pem", port=port):
+    with running(sys.executable, HERE / "status_server.py", str(port), certificate.server, port=port):
         yield asked
 
 
