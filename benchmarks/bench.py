@@ -27,6 +27,7 @@ PARTS: dict[str, list[str]] = {
     "costs": ["transfer", "--parts", "costs", "bots", "--runs", "1"],
 }
 LARGE: dict[str, list[str]] = {
+    "resume": ["resume"],
     "large": ["transfer", "--parts", "memory", "breaks", "links"],
     "large-verify": ["verify", "--runs", "1"],
     "large-catalog": ["catalog", "--sizes", "100000", "--s3-sizes", "--restic-sizes", "--runs", "1"],

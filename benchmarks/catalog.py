@@ -24,7 +24,7 @@ from pathlib import Path
 
 import requests
 from latent_s3 import ANSWERED
-from measured import Figures, compile_package, run
+from measured import Figures, circumstances, compile_package, run
 from servers import CREDENTIALS, HERE, free_port, running
 from stored import backups
 
@@ -253,7 +253,8 @@ def main() -> None:
     parser.add_argument("--commands", nargs="*", default=list(COMMANDS), choices=list(COMMANDS), metavar="NAME")
     args = parser.parse_args()
     compile_package()
-    print(f"Load of the machine at the beginning: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores.\n")
+    restic = {"restic": ["restic", "version"]} if args.restic_sizes else {}
+    print(circumstances("obstore", **restic))
     print("| Command | Store | Backups | Wall s | CPU s | Peak memory MiB | Requests | Output MiB |")
     print("|---|---|---:|---:|---:|---:|---:|---:|")
     with tempfile.TemporaryDirectory() as name:

@@ -1,13 +1,17 @@
-"""Runs a command, and tells what it took."""
+"""Runs a command, and tells what it took, and under which circumstances."""
 
 from __future__ import annotations
 
 import compileall
 import os
+import platform
+import re
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import IO
 
@@ -31,6 +35,26 @@ class Figures:
 def compile_package() -> None:
     """Leave this package as pip leaves it: an import that has to compile first would be measured as such."""
     compileall.compile_dir(Path(airflow_provider_xbackup.__file__).parent, quiet=1)
+
+
+def circumstances(*packages: str, **others: Sequence[str | Path]) -> str:
+    """Return the line that stands before tables: the day, what was measured, and what else the machine did.
+
+    :param packages: what of this environment is named with its version, beside Python and Airflow
+    :param others: what is named as well, by the command that tells its version
+    """
+    versions = {"Python": platform.python_version(), "Airflow": version("apache-airflow")}
+    versions |= {name: version(name) for name in packages}
+    versions |= {name: _version_told(command) for name, command in others.items()}
+    named = ", ".join(f"{name} {number}" for name, number in versions.items())
+    load = f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    return f"{datetime.now(UTC):%d %B %Y}: {named}. Load of the machine at the beginning: {load}.\n"
+
+
+def _version_told(command: Sequence[str | Path]) -> str:
+    told = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    found = re.search(r"\d+\.\d[\w.]*", told)
+    return found[0] if found else "of an unknown version"
 
 
 def run(command: Sequence[str], environment: Mapping[str, str], output: IO[bytes] | int) -> Figures:

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from catalog import vault_on_disk
-from measured import Figures, compile_package, run
+from measured import Figures, circumstances, compile_package, run
 
 FLOWS = 50
 _HEAD = """
@@ -179,7 +179,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5, metavar="N", help="how often; the median counts")
     args = parser.parse_args()
     compile_package()
-    print(f"Load of the machine at the beginning: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores.\n")
+    print(circumstances())
     with tempfile.TemporaryDirectory(prefix="xbackup-benchmark-") as folder:
         os.environ |= {
             "AIRFLOW_HOME": f"{folder}/airflow",

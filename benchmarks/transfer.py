@@ -17,13 +17,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
 from cutting_link import CuttingLink
-from measured import Figures, compile_package, run_line
+from measured import Figures, circumstances, compile_package, run_line
 from servers import (
     BUCKET,
     CREDENTIALS,
@@ -165,6 +165,17 @@ class Bench:
             "HttpToS3Operator": self.python("http_to_s3", others),
         }
 
+    def through_tls(self) -> dict[str, Run]:
+        """Return those that are compared through TLS as well: what is far behind without it is left out."""
+        far_behind = ("ObjectStoragePath.open('wb')", "HttpToS3Operator")
+        unsigned = "xbackup, check='structure', body not signed"
+        return {
+            OURS: self.ours()[OURS],
+            unsigned: self.ours()[unsigned],
+            **{name: run for name, run in self.contenders().items() if name not in (OURS, *far_behind)},
+            "limit: curl to /dev/null": self.limits()["limit: curl to /dev/null"],
+        }
+
     def limits(self) -> dict[str, Run]:
         """Return what bounds all of them, and what the start of awscli takes that is counted with its transfer."""
         return {
@@ -236,8 +247,7 @@ def stores(bench: Bench) -> Iterator[str]:
             bench.discarding(tls) as place,
         ):
             url = f"https://127.0.0.1:{secure}/{file.name}"
-            figures = bench.measure({**bench.ours(), **bench.contenders(), **bench.limits()}, url, place)
-            yield from table("The same through TLS, in and out", figures)
+            yield from table("The same through TLS, in and out", bench.measure(bench.through_tls(), url, place))
         with bench.storing() as place:
             yield from table("The same into JuiceFS's S3 gateway", bench.measure(bench.contenders(), url, place))
         with bench.disk() as place:
@@ -372,6 +382,22 @@ def _on_s3(port: int, tls: Certificate | None = None) -> Place:
     return Place(f"s3://{BUCKET}", CREDENTIALS | endpoint | (tls.environment if tls else {}))
 
 
+def others_of(args: argparse.Namespace) -> dict[str, Sequence[str | Path]]:
+    """Return how the versions of the other contenders are asked for, where they take part."""
+    if "stores" not in args.parts:
+        return {}
+    library = "import importlib.metadata, sys; print(importlib.metadata.version(sys.argv[1]))"
+    libraries = ("boto3", "s3fs", "apache-airflow-providers-http")
+    return {
+        "rclone": [args.others / "rclone", "version"],
+        "s5cmd": [args.others / "s5cmd", "version"],
+        "awscli": ["aws", "--version"],
+        "curl": ["curl", "--version"],
+        "juicefs": [args.others / "juicefs", "--version"],
+        **{name: [args.others / "python", "-c", library, name] for name in libraries},
+    }
+
+
 PARTS = {each.__name__: each for each in (stores, costs, bots, memory, breaks, links)}
 
 
@@ -384,7 +410,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="a file for the tables")
     args = parser.parse_args()
     compile_package()
-    lines = [f"Load of the machine at the beginning: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores.\n"]
+    lines = [circumstances("requests", "obstore", "pyrage", "zstandard", **others_of(args))]
     print(lines[0], flush=True)
     with tempfile.TemporaryDirectory(prefix="xbackup-benchmark-") as folder:
         bench = Bench(args.others.absolute(), Path(folder), args.runs)

@@ -27,7 +27,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from measured import Figures, compile_package, run_line
+from measured import Figures, circumstances, compile_package, run_line
 from servers import BUCKET, CREDENTIALS, free_port, storing_s3
 
 from airflow_provider_xbackup.vault import Vault
@@ -180,9 +180,7 @@ def main() -> None:
     parser.add_argument("--others", type=Path, default=Path(".venv-bench/bin"), help="programs of the others")
     args = parser.parse_args()
     compile_package()
-    print(
-        f"Load of the machine at the beginning: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores.\n", flush=True
-    )
+    print(circumstances("obstore", unzip=["unzip", "-v"], jq=["jq", "--version"]), flush=True)
     with tempfile.TemporaryDirectory(prefix="xbackup-benchmark-") as name:
         zipped = Path(name, "backup.zip")
         # A command's peak begins at this process's, which must stay small.

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
 
+from measured import circumstances
 from servers import HERE, certify, free_port, running
 
 if TYPE_CHECKING:
@@ -330,8 +331,7 @@ def main() -> None:
         # What Airflow logs goes where all it says goes, and the tables alone to the output.
         with os.fdopen(os.dup(1), "w") as output:
             os.dup2(2, 1)
-            load = f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
-            print(f"Load of the machine at the beginning: {load}.\n", file=output, flush=True)
+            print(circumstances("aiohttp"), file=output, flush=True)
             for part in (crowd(args.triggers, args.tenants, args.seconds), few(args.tenants, args.seconds / 8)):
                 for line in part:
                     print(line, file=output, flush=True)

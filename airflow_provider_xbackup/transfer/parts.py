@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
-from mmap import mmap
+from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 
 from airflow_provider_xbackup.errors import BackupError
 from airflow_provider_xbackup.http.errors import ConnectionFailedError
@@ -188,7 +188,7 @@ class Parts:
     def _fetch(self, start: int, end: int) -> mmap:
         """Read one part; where it breaks off it is gone on with."""
         # Of many threads' blocks the allocator would keep half as much again.
-        part = mmap(-1, end - start)
+        part = mmap(-1, end - start, flags=MAP_PRIVATE | MAP_ANONYMOUS)
         for left in reversed(range(_TRIES)):
             try:
                 with self._opened(start + part.tell(), end) as stream:

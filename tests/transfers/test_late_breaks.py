@@ -23,8 +23,8 @@ def arrived(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The sizes of all blocks that came over any connection."""
     arrived: list[int] = []
 
-    def counted(stream: Any) -> Any:
-        for block in blocks(stream):
+    def counted(stream: Any, *size: int) -> Any:
+        for block in blocks(stream, *size):
             arrived.append(len(block))
             yield block
 
