@@ -116,7 +116,7 @@ simulator-page: $(READY)  ## docs/simulator.md, from the simulator's own models
 	@$(BIN)/python scripts/simulator_page.py
 
 bench: $(READY) $(RIVALS)/.ready  ## what it all takes, as tables in docs/results (less than twenty minutes; PARTS="startup catalog waiting verify transfer costs")
-	@scripts/system-packages.sh awscli curl gcc jq libc6-dev nginx-light restic unzip
+	@scripts/system-packages.sh awscli curl gcc jq libc6-dev libssl-dev nginx-light restic unzip
 	@$(BIN)/python benchmarks/bench.py $(PARTS)
 
 lint: $(READY)  ## style, types, layers

@@ -242,12 +242,10 @@ def stores(bench: Bench) -> Iterator[str]:
         with bench.discarding() as place:
             figures = bench.measure({**bench.ours(), **bench.contenders(), **bench.limits()}, url, place)
             yield from table("1 GiB, nothing compresses it, into an S3 server that discards it", figures)
-        with (
-            source(bench.folder, file, tls=(tls := certify(bench.folder))) as secure,
-            bench.discarding(tls) as place,
-        ):
-            url = f"https://127.0.0.1:{secure}/{file.name}"
-            yield from table("The same through TLS, in and out", bench.measure(bench.through_tls(), url, place))
+        tls = certify(bench.folder)
+        with source(bench.folder, file, tls=tls) as secure, bench.discarding(tls) as place:
+            figures = bench.measure(bench.through_tls(), f"https://127.0.0.1:{secure}/{file.name}", place)
+            yield from table("The same through TLS, in and out", figures)
         with bench.storing() as place:
             yield from table("The same into JuiceFS's S3 gateway", bench.measure(bench.contenders(), url, place))
         with bench.disk() as place:
