@@ -52,7 +52,10 @@ def circumstances(*packages: str, **others: Sequence[str | Path]) -> str:
 
 
 def _version_told(command: Sequence[str | Path]) -> str:
-    told = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    except OSError:
+        told = ""
     found = re.search(r"\d+\.\d[\w.]*", told)
     return found[0] if found else "of an unknown version"
 

@@ -56,7 +56,7 @@ def airflow(folder: Path) -> Iterator[None]:
             return subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True)
 
         if start("db", "migrate").wait():
-            raise SystemExit(f"Airflow's database was not made:\n{(folder / 'airflow.log').read_text()[-2000:]}")
+            raise SystemExit(f"Airflow's database was not made:\n{_said(folder)}")
         for name, arguments in _PARTS.items():
             parts.callback(_stop, start(name, *arguments))
         yield
@@ -93,6 +93,19 @@ def configure(jobs: list[Job], moments: list[float]) -> None:
     }
 
 
+def see_them_wait(folder: Path, count: int, until: float) -> None:
+    """Sleep until the first job ends, and make sure that all tasks wait by then.
+
+    :param folder: Airflow's home
+    :param count: how many tasks there are
+    :param until: seconds since the epoch
+    """
+    time.sleep(max(0.0, until - time.time() - 1))
+    states = [state for _, state, _ in _tasks(folder)]
+    if states.count("deferred") != count:
+        raise SystemExit(f"Not all tasks wait {_READY_AFTER:.0f} s after the beginning: {states}\n{_said(folder)}")
+
+
 def ends_of_tasks(folder: Path, count: int, patience: float) -> dict[str, float]:
     """Wait until all tasks have succeeded, and tell when each did.
 
@@ -102,14 +115,23 @@ def ends_of_tasks(folder: Path, count: int, patience: float) -> dict[str, float]
     """
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
-        with contextlib.closing(sqlite3.connect(folder / "airflow.db", timeout=30)) as database:
-            rows = database.execute("SELECT task_id, state, end_date FROM task_instance").fetchall()
+        rows = _tasks(folder)
         if failed := [task for task, state, _ in rows if state == "failed"]:
-            raise SystemExit(f"The tasks {' '.join(failed)} failed; see {folder}.")
+            raise SystemExit(f"The tasks {' '.join(failed)} failed.\n{_said(folder)}")
         if sum(state == "success" for _, state, _ in rows) == count:
             return {task: _seconds(end) for task, _, end in rows}
         time.sleep(1)
-    raise SystemExit(f"Not all tasks ended: {rows}\n{(folder / 'airflow.log').read_text()[-2000:]}")
+    raise SystemExit(f"Not all tasks ended: {rows}\n{_said(folder)}")
+
+
+def _tasks(folder: Path) -> list[tuple[str, str, str]]:
+    """Return the name, the state and the end of every task."""
+    with contextlib.closing(sqlite3.connect(folder / "airflow.db", timeout=30)) as database:
+        return database.execute("SELECT task_id, state, end_date FROM task_instance").fetchall()
+
+
+def _said(folder: Path) -> str:
+    return (folder / "airflow.log").read_text(errors="replace")[-2000:]
 
 
 def _seconds(text: str) -> float:
@@ -127,6 +149,7 @@ def measure(folder: Path, count: int) -> Iterator[str]:
     with service(count) as asked:
         configure(jobs, moments)
         with airflow(folder):
+            see_them_wait(folder, 2 * count, ends[0])
             ended = ends_of_tasks(folder, 2 * count, moments[-1] - now + _LONGEST)
         told = asked()["told_done"]
     seen = [told[job.job_id] for job in jobs]

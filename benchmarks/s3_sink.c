@@ -73,7 +73,7 @@ static int send_all(struct connection *c, const char *data, size_t size) {
 }
 
 static int drop(struct connection *c, long long size) {
-    static char nowhere[CHUNK]; /* of all connections: nobody reads it */
+    static _Thread_local char nowhere[CHUNK];
     while (size > 0) {
         ssize_t got = receive(c, nowhere, size > CHUNK ? CHUNK : size, MSG_TRUNC);
         if (got <= 0) return -1;
@@ -304,7 +304,7 @@ int main(int count, char **words) {
         }
         c->tls = context ? SSL_new(context) : NULL;
         pthread_t thread;
-        if (pthread_create(&thread, NULL, serve, c))
+        if ((context && !c->tls) || pthread_create(&thread, NULL, serve, c))
             end(c);
         else
             pthread_detach(thread);

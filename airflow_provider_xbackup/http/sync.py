@@ -117,18 +117,18 @@ class Stream:
         """
         # Joined: a buffer that grows and is emptied again costs three times as much, most of it in the kernel.
         pieces: list[bytes] = []
-        size, room, failure = 0, _PIECE, None
+        size, ask, failure = 0, _PIECE, None
         more = True
         while more:
             try:
-                piece = self._read_some(asked := min(room, most - size))
+                piece = self._read_some(asked := min(ask, most - size))
             except (HTTPError, OSError) as error:
                 piece, failure = b"", error
             pieces.append(piece)
             size += len(piece)
             # TLS brings 16 KiB at a time: room for a whole block each time would cost more than to decrypt it.
-            filled = room if len(piece) == asked else len(piece)
-            room = min(max(_PIECE, 2 * filled), most)
+            filled = ask if len(piece) == asked else len(piece)
+            ask = min(max(_PIECE, 2 * filled), most)
             more = bool(piece)
             # What came before a break counts: a resumed download goes on behind it.
             if size and (size >= most or not more):

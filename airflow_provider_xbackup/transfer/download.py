@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -169,8 +169,8 @@ class Download:
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    def blocks(self) -> Iterator[bytes]:
-        """Read the file from its first byte to its last.
+    def blocks(self) -> Generator[bytes, None, None]:
+        """Read the file from its first byte to its last. To be closed by who may not take all of it.
 
         :raises ConnectionFailedError: when it broke off and cannot be resumed
         :raises ReplacedFileError: when the server has another file by now
@@ -228,12 +228,12 @@ class Download:
         )
 
     def _in_parts(self) -> Iterator[bytes]:
-        link, connections = self._open.link, self._connections
+        link = self._open.link
         source = _PartSource(self._client, self._artifact, self.remote, link, self._budget)
+        connections = self._budget.connections(self._connections, costly=link is None)
         log.info("One connection is slow: the rest of the file comes over %d.", connections)
-        size = self._budget.part_size(connections, costly=link is None)
         try:
-            parts = Parts(source.open, connections, size, self._budget)
+            parts = Parts(source.open, connections, self._budget.part_size(connections))
             yield from parts.blocks(self.received, self.remote.length or 0)
         except BackupError as error:
             # One connection goes on, and judges what is in the way. A server may also stand fewer of them.

@@ -56,27 +56,32 @@ class NoPartsError(BackupError):
 
 @dataclass(slots=True)
 class Budget:
-    """What parts may still take; all files of a transfer share it.
+    """What parts may take; all files of a transfer share it.
 
     :param files: how many files those are
     :param left: how many of the service's requests there are
-    :param room: bytes that may come at once
     """
 
     files: int = 1
     left: int = field(default_factory=lambda: REQUESTS)
-    room: int = field(default_factory=lambda: MEMORY)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def part_size(self, connections: int, *, costly: bool) -> int:
-        """Return how long parts are.
+    def connections(self, wanted: int, *, costly: bool) -> int:
+        """Return how many parts of a file are under way at once.
 
-        :param connections: how many of a file are read at once
-        :param costly: whether each costs one of the service's requests; then they are long, and where there are
-            several files fewer of them are under way
+        :param wanted: how many there may be
+        :param costly: whether each costs one of the service's requests: of several files fewer are under way
+            then, so that they can be long
+        """
+        return max(2, wanted // self.files) if costly else wanted
+
+    def part_size(self, connections: int) -> int:
+        """Return how long the parts of each file are, so that all of them find room.
+
+        :param connections: how many of a file are under way at once
         :return: bytes
         """
-        return MEMORY // connections // (1 if costly else self.files)
+        return MEMORY // connections // self.files
 
     def spend(self) -> None:
         """Take one request.
@@ -87,24 +92,6 @@ class Budget:
             if self.left <= 0:
                 raise NoPartsError("Each part costs one of the service's requests, and there are few of those.")
             self.left -= 1
-
-    def take(self, size: int, *, needed: bool) -> bool:
-        """Take the room for a part.
-
-        :param size: its bytes
-        :param needed: take it even where there is none: a file never waits for another one with nothing under way
-        :return: whether it was taken
-        """
-        with self._lock:
-            if self.room < size and not needed:
-                return False
-            self.room -= size
-            return True
-
-    def give_back(self, size: int) -> None:
-        """Give room back that was taken."""
-        with self._lock:
-            self.room += size
 
 
 Open = Callable[[int, int], Stream]
@@ -143,14 +130,12 @@ class Parts:
     :param open_part: opens one of them
     :param connections: how many are read at once
     :param size: bytes of each, the last one may be shorter
-    :param budget: what they may take
     """
 
-    def __init__(self, open_part: Open, connections: int, size: int, budget: Budget) -> None:
+    def __init__(self, open_part: Open, connections: int, size: int) -> None:
         self._open = open_part
         self._connections = connections
         self._size = size
-        self._budget = budget
         self._lock = threading.Lock()
         self._reading: set[Stream] = set()
         self._left = False
@@ -164,24 +149,22 @@ class Parts:
         :raises ConnectionFailedError: when a part breaks again and again
         :raises BackupError: when the file cannot be had in parts
         """
-        size, begun = self._size, start
+        waiting = iter(range(start, end, self._size))
         under_way: deque[Future[mmap]] = deque()
+
+        def begin_next() -> None:
+            if (at := next(waiting, None)) is not None:
+                under_way.append(begin(partial(self._fetch, at, min(at + self._size, end))))
+
         try:
-            while begun < end or under_way:
-                while (
-                    begun < end
-                    and len(under_way) < self._connections
-                    and self._budget.take(size, needed=not under_way)
-                ):
-                    under_way.append(begin(partial(self._fetch, begun, min(begun + size, end))))
-                    begun += size
-                with result_of(under_way[0]) as part:
+            for _ in range(self._connections):
+                begin_next()
+            while under_way:
+                with result_of(under_way.popleft()) as part:
                     part.seek(0)
                     yield from iter(partial(part.read, BLOCK), b"")
-                under_way.popleft()
-                self._budget.give_back(size)
+                begin_next()
         finally:
-            self._budget.give_back(size * len(under_way))
             under_way.clear()
             self._leave()
 
@@ -193,6 +176,8 @@ class Parts:
             try:
                 with self._opened(start + part.tell(), end) as stream:
                     for block in stream.blocks(_BLOCK):
+                        if part.tell() + len(block) > len(part):
+                            raise NoPartsError("A part of the file is longer than was announced.")
                         part.write(block)
             except (ConnectionFailedError, ServerFaultError, SpentLinkError):
                 if self._left or not left:
@@ -200,7 +185,7 @@ class Parts:
             if part.tell() >= len(part):
                 break
         if part.tell() != len(part):
-            raise ConnectionFailedError("A part of the file has another length than was announced.")
+            raise ConnectionFailedError("A part of the file is shorter than was announced.")
         return part
 
     @contextlib.contextmanager

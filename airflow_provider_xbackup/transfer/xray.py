@@ -222,11 +222,11 @@ class XrayTransfer:
 
     def _add_data(self, draft: Draft, attempts: Attempts) -> tuple[RemoteFile, ZipReport]:
         """Store the data, and nothing where it is refused."""
-        with attempts.open() as download:
+        with attempts.open() as download, contextlib.closing(download.blocks()) as blocks:
             if known := self._refused.get(identify(download.remote)):
                 raise StaleFileError(*known.args)
             inspection = Inspection(self.check, entities=True)
-            data = self._add(draft, Artifact.DATA, download, inspection.watched(download.blocks(), self._judge))
+            data = self._add(draft, Artifact.DATA, download, inspection.watched(blocks, self._judge))
         if inspection.report.entries and not self.accept_identical:
             try:
                 self._refuse_identical(data, download.remote)
@@ -256,10 +256,10 @@ class XrayTransfer:
         attempts = self._attempts(Artifact.ATTACHMENTS)
 
         def add() -> None:
-            with attempts.open() as download:
+            with attempts.open() as download, contextlib.closing(download.blocks()) as blocks:
                 inspection = Inspection(self.check, entities=False)
-                blocks = this.while_wanted(inspection.watched(download.blocks()))
-                self._add(draft, Artifact.ATTACHMENTS, download, blocks)
+                wanted = this.while_wanted(inspection.watched(blocks))
+                self._add(draft, Artifact.ATTACHMENTS, download, wanted)
 
         # The data passes, or does not, by itself: whatever is wrong with its attachments is no reason to lose it.
         try:

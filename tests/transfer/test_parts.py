@@ -7,6 +7,7 @@ import itertools
 import threading
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from stand_in import DATA, STORAGE
@@ -92,39 +93,30 @@ def test_as_many_parts_as_there_are_connections_are_under_way():
         raise NoPartsError("That was all.")
 
     with pytest.raises(NoPartsError):
-        list(Parts(wait, CONNECTIONS, PART, Budget()).blocks(0, 100 * PART))
+        list(Parts(wait, CONNECTIONS, PART).blocks(0, 100 * PART))
 
 
-@pytest.mark.parametrize(
-    ("room", "under_way"),
-    [
-        pytest.param(3 * PART, 3, id="as many as there is room for"),
-        pytest.param(0, 1, id="one where there is none, so that no file waits for another"),
-    ],
-)
-def test_parts_are_under_way_only_as_far_as_other_files_have_left_room(room: int, under_way: int):
-    begun: list[int] = []
-    reached = threading.Barrier(under_way)
+def test_a_part_that_is_longer_than_announced_is_not_used():
+    class Longer:
+        def blocks(self, most: int) -> Any:
+            yield bytes(PART)
+            yield b"!"
 
-    def wait(start: int, end: int) -> Any:
-        begun.append(start)
-        reached.wait(20)
-        raise NoPartsError("That was all.")
+        abort = MagicMock()
 
-    budget = Budget(room=room)
-    with pytest.raises(NoPartsError):
-        list(Parts(wait, CONNECTIONS, PART, budget).blocks(0, 100 * PART))
-
-    assert sorted(begun) == [number * PART for number in range(under_way)]
-    assert budget.room == room
+    with pytest.raises(NoPartsError, match="longer than was announced"):
+        list(Parts(lambda start, end: contextlib.nullcontext(Longer()), 1, PART).blocks(0, PART))  # type: ignore[arg-type]
 
 
-def test_the_room_of_parts_is_given_back_as_they_are_taken(content: bytes):
-    budget = Budget()
-    room = budget.room
+@pytest.mark.parametrize("wanted", [1, 2, 3, 8, 16])
+@pytest.mark.parametrize("files", [1, 2])
+@pytest.mark.parametrize("costly", [False, True])
+def test_the_parts_of_all_files_fit_into_the_memory(wanted: int, files: int, costly: bool):
+    budget = Budget(files)
+    connections = budget.connections(wanted, costly=costly)
 
-    assert read(begin(budget=budget)) == content
-    assert budget.room == room
+    assert 1 <= connections <= max(2, wanted)
+    assert 0.9 * parts.MEMORY < files * connections * budget.part_size(connections) <= parts.MEMORY
 
 
 @pytest.mark.parametrize(

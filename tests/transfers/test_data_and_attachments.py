@@ -137,7 +137,7 @@ def test_what_both_files_cost_of_the_services_requests_is_bounded_together(
         pytest.param(True, False, 200_000, id="two files, each part a request to the service"),
     ],
 )
-def test_parts_of_two_files_take_no_more_memory_than_those_of_one(
+def test_parts_are_shorter_where_two_files_come_unless_each_costs_a_request(
     sim: Simulator,
     finished_job: MakeJob,
     vault: Vault,
