@@ -109,32 +109,32 @@ class Stream:
         """The pause the server asks for, or None."""
         return self.answer.retry_after
 
-    def blocks(self, most: int = BLOCK) -> Iterator[bytes]:
+    def blocks(self, size: int = BLOCK) -> Iterator[bytes]:
         """Read the body as it comes, not decoded.
 
-        :param most: bytes of a block; the last one may be shorter
+        :param size: bytes of a block; the last one may be shorter
         :raises ConnectionFailedError: when it breaks off before its announced end, or stalls
         """
         # Joined: a buffer that grows and is emptied again costs three times as much, most of it in the kernel.
         pieces: list[bytes] = []
-        size, ask, failure = 0, _PIECE, None
+        have, ask, failure = 0, _PIECE, None
         more = True
         while more:
             try:
-                piece = self._read_some(asked := min(ask, most - size))
+                piece = self._read_some(asked := min(ask, size - have))
             except (HTTPError, OSError) as error:
                 piece, failure = b"", error
             pieces.append(piece)
-            size += len(piece)
+            have += len(piece)
             # TLS brings 16 KiB at a time: room for a whole block each time would cost more than to decrypt it.
             filled = ask if len(piece) == asked else len(piece)
-            ask = min(max(_PIECE, 2 * filled), most)
+            ask = min(max(_PIECE, 2 * filled), size)
             more = bool(piece)
             # What came before a break counts: a resumed download goes on behind it.
-            if size and (size >= most or not more):
+            if have and (have >= size or not more):
                 yield b"".join(pieces)
                 pieces.clear()
-                size = 0
+                have = 0
         if failure is not None:
             raise ConnectionFailedError(f"The download broke off ({_reason(failure)}).") from None
 

@@ -46,6 +46,7 @@ The vendor allows 300 in 5 minutes (``docs/vendor-apis.md#rate-limits``); counti
 Requests to a storage behind the service do not count.
 """
 
+#: Of each connection, beside its part: of sixteen threads, 1 MiB each would be as much as half of the parts.
 _BLOCK = 64 << 10
 _TRIES = 3
 

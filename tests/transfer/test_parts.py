@@ -98,7 +98,7 @@ def test_as_many_parts_as_there_are_connections_are_under_way():
 
 def test_a_part_that_is_longer_than_announced_is_not_used():
     class Longer:
-        def blocks(self, most: int) -> Any:
+        def blocks(self, size: int) -> Any:
             yield bytes(PART)
             yield b"!"
 

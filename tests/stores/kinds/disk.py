@@ -43,7 +43,7 @@ class Disk:
         return None
 
     def wrong_connection(self, which: str) -> dict[str, Any]:
-        raise NotImplementedError
+        raise AssertionError(self.lacks["credentials"])
 
     def environment(self, address: str = "") -> Mapping[str, str]:
         return {}
