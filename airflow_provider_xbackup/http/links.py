@@ -20,11 +20,12 @@ class LinkAdapter(HTTPAdapter):
     the connection that is looked at, before anything is sent through it.
 
     :param check: raises where a place is refused
+    :param connections: how many are kept open to each host
     """
 
-    def __init__(self, check: Callable[[Place], None]) -> None:
+    def __init__(self, check: Callable[[Place], None], connections: int) -> None:
         self._check = check
-        super().__init__()
+        super().__init__(pool_maxsize=connections)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Make the pools of connections, of a kind that looks where it has got to."""

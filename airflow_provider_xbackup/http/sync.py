@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import SplitResult, parse_qsl, urljoin, urlsplit
 
 import requests
+from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ConnectTimeout, ProxyError, ReadTimeout, RequestException, SSLError
@@ -30,6 +31,9 @@ from airflow_provider_xbackup.http.tokens import Token, TokenSource, secrets_of
 
 BLOCK = 1 << 20
 """Bytes read at a time from a download."""
+
+CONNECTIONS = 32
+"""How many are kept open to a host: as many as may bring two files at the same time."""
 
 _PIECE = 32 << 10
 _DECODED_AT_ONCE = 64 << 10
@@ -177,11 +181,9 @@ class Client:
         self.repeats = 0
         self._repeats_lock = threading.Lock()
         self._tokens = tokens
-        self._session = _new_session()
+        self._session = _new_session(HTTPAdapter(pool_maxsize=CONNECTIONS))
         # Links lead to other hosts: they get neither cookies nor connections of the service's.
-        self._links = _new_session()
-        for scheme in ("http://", "https://"):
-            self._links.mount(scheme, LinkAdapter(self._refuse_place))
+        self._links = _new_session(LinkAdapter(self._refuse_place, CONNECTIONS))
         self._login_lock = threading.Lock()
 
     def call(self, request: Request) -> Answer:
@@ -340,8 +342,10 @@ class Client:
         raise InsecureHostError(f"{self.endpoint.host} redirects the download to {place.value}; that is refused.")
 
 
-def _new_session() -> requests.Session:
+def _new_session(adapter: HTTPAdapter) -> requests.Session:
     session = requests.Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, adapter)
     # The environment is read in one place, for both carriers.
     session.trust_env = False
     return session

@@ -96,6 +96,20 @@ def test_as_many_parts_as_there_are_connections_are_under_way():
         list(Parts(wait, CONNECTIONS, PART).blocks(0, 100 * PART))
 
 
+@pytest.mark.parametrize("redirect", [pytest.param(True, id="links"), pytest.param(False, id="no links")])
+def test_the_connections_of_two_files_are_kept_open(
+    sim: Simulator, content: bytes, caplog: pytest.LogCaptureFixture, redirect: bool
+):
+    sim.settings.xray.download.redirect = redirect
+    client = XrayHook("acme").client
+
+    opened = [download.open_file(client, Artifact.DATA) for _ in range(2 * parts.MOST_CONNECTIONS)]
+    for one in opened:
+        assert sum(map(len, one.blocks())) == len(content)
+
+    assert "pool is full" not in caplog.text
+
+
 def test_a_part_that_is_longer_than_announced_is_not_used():
     class Longer:
         def blocks(self, size: int) -> Any:

@@ -16,6 +16,7 @@ from stand_in import STORAGE, Naps, files_of, make_context, objects
 from airflow_provider_xbackup.exceptions import XBackupError
 from airflow_provider_xbackup.simulator import Simulator
 from airflow_provider_xbackup.transfer.attempts import BROKEN_TRIES
+from airflow_provider_xbackup.transfer.download import Download
 from airflow_provider_xbackup.transfers.xray_to_object_storage import XrayToObjectStorageOperator
 from airflow_provider_xbackup.vault import Vault
 from airflow_provider_xbackup.vault.store import PART_SIZE
@@ -393,6 +394,31 @@ def test_a_file_that_is_damaged_every_time_is_taken_three_times(
         transfer(job, vault)
 
     assert len(sim.journal.entries(path="/_storage/…")) == BROKEN_TRIES == 3
+
+
+def test_nothing_more_of_a_damaged_file_is_read_while_the_next_try_is_waited_for(
+    sim: Simulator, finished_job: MakeJob, vault: Vault, naps: Naps, monkeypatch: pytest.MonkeyPatch
+):
+    pad(sim, 3_000_000)
+    job = finished_job()
+    sim.add_fault(action="corrupt", path=STORAGE, offset=300)
+    reading: list[Download] = []
+    while_waiting: list[list[Download]] = []
+
+    def noted(download: Download) -> Any:
+        reading.append(download)
+        try:
+            yield from blocks(download)
+        finally:
+            reading.remove(download)
+
+    blocks = Download.blocks
+    monkeypatch.setattr(Download, "blocks", noted)
+    naps.wake = lambda: while_waiting.append(list(reading))
+
+    transfer(job, vault)
+
+    assert while_waiting == [[]]
 
 
 def test_a_file_that_never_comes_is_asked_for_ten_minutes_long(
