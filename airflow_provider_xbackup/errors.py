@@ -23,3 +23,7 @@ class MissingDependencyError(BackupError):
     """An optional dependency is needed for what was asked; the text names the extra to install."""
 
     retryable = False
+
+
+class ScratchError(BackupError):
+    """There is no room in the folder for temporary files; the text tells how to name another one."""

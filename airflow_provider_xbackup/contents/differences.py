@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple, Self
 
 from airflow_provider_xbackup.contents.elements import Element
+from airflow_provider_xbackup.scratch import Scratch
 
 Side = Literal["old", "new"]
 
 _BATCH = 1000
-#: What sqlite keeps in memory, in KiB; the rest goes to a temporary file that has no name.
-_CACHE = 32 * 1024
+#: MiB: ids come in no order, so a cache that is too small for them is of no use.
+_MEMORY = 32
 _WHAT = "CASE WHEN old IS NULL THEN 'added' WHEN new IS NULL THEN 'removed' ELSE 'changed' END"
 
 
@@ -46,27 +46,24 @@ class Differences:
     """Compares the entities of two backups: by kind, project and id, and a digest of their content.
 
     The order of fields, white space, and how numbers and characters are written do not matter. Memory is flat;
-    ids and digests lie in a temporary file that nobody else can open. To be closed.
+    ids and digests lie in a temporary file that nobody else can open; where there is no room for it, all of this
+    raises :class:`~airflow_provider_xbackup.errors.ScratchError`. To be closed.
     """
 
     def __init__(self) -> None:
-        self._database = sqlite3.connect("", isolation_level=None)
-        self._database.execute("PRAGMA journal_mode = OFF")
-        self._database.execute(f"PRAGMA cache_size = -{_CACHE}")
-        self._database.create_function(
-            "joined", 2, lambda a, b: a if b is None else b if a is None else _hash(a + b)
-        )
-        self._database.execute(
+        self._entities = Scratch(
             "CREATE TABLE entities (kind TEXT, project TEXT, id TEXT, nameless INT, old BLOB, new BLOB, "
-            "PRIMARY KEY (kind, project, id, nameless)) WITHOUT ROWID"
+            "PRIMARY KEY (kind, project, id, nameless)) WITHOUT ROWID",
+            memory=_MEMORY,
         )
+        self._entities.define("joined", 2, lambda a, b: a if b is None else b if a is None else _hash(a + b))
         self._waiting: dict[Side, list[tuple[str, str, str, int, bytes]]] = {"old": [], "new": []}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._database.close()
+        self._entities.close()
 
     def add(self, side: Side, element: Element) -> None:
         """Note an entity of one of the two backups."""
@@ -81,7 +78,7 @@ class Differences:
         """Count what became of the entities, by kind."""
         self._flush("old")
         self._flush("new")
-        rows = self._database.execute(
+        rows = self._entities.ask(
             "SELECT kind, sum(old IS NULL), sum(new IS NULL), sum(old <> new), sum(old = new) "
             "FROM entities GROUP BY kind ORDER BY kind"
         )
@@ -95,7 +92,7 @@ class Differences:
         """
         self._flush("old")
         self._flush("new")
-        rows = self._database.execute(
+        rows = self._entities.ask(
             f"SELECT {_WHAT}, kind, project, CASE nameless WHEN 0 THEN id END FROM entities "  # noqa: S608 - a constant
             "WHERE old IS NOT new AND ? IN (kind, '') ORDER BY kind, project, id LIMIT ?",
             (kind or "", most),
@@ -106,13 +103,11 @@ class Differences:
         waiting = self._waiting[side]
         if not waiting:
             return
-        self._database.execute("BEGIN")
-        self._database.executemany(
+        self._entities.write(
             f"INSERT INTO entities (kind, project, id, nameless, {side}) VALUES (?, ?, ?, ?, ?) "  # noqa: S608 - old or new
             f"ON CONFLICT DO UPDATE SET {side} = joined({side}, excluded.{side})",
             waiting,
         )
-        self._database.execute("COMMIT")
         waiting.clear()
 
 

@@ -6,14 +6,14 @@ read, and where nothing of a kind can be found again, that tells of the form and
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, Self
 
 from airflow_provider_xbackup.contents.entities import EntityFile
+from airflow_provider_xbackup.scratch import Scratch
 
 Kind = Literal["test", "attachment"]
 KINDS: tuple[Kind, ...] = ("test", "attachment")
@@ -27,8 +27,6 @@ _PROJECT_FIELD = "projectId"
 #: What the lists of tests are called.
 TEST_LISTS = ("tests", "testIds", "testIssueIds")
 _BATCH = 1000
-#: What sqlite keeps in memory, in KiB; the rest goes to a temporary file that has no name.
-_CACHE = 8 * 1024
 _EXAMPLES = 3
 _LIST = "[]"
 #: Where values lie that can be the name of something.
@@ -80,7 +78,10 @@ class References:
 
 
 class ReferenceLedger:
-    """Notes what is there and what is referred to, in flat memory; used by one thread. To be closed."""
+    """Notes what is there and what is referred to, in flat memory; used by one thread. To be closed.
+
+    Where there is no room for the notes, all of it raises :class:`~airflow_provider_xbackup.errors.ScratchError`.
+    """
 
     def __init__(self) -> None:
         self._undo = ExitStack()
@@ -93,17 +94,10 @@ class ReferenceLedger:
         self._undo.close()
 
     @cached_property
-    def _database(self) -> sqlite3.Connection:
-        """Where notes go that are too many for memory: a temporary file, made when it is first used."""
-        database = self._undo.enter_context(closing(sqlite3.connect("", isolation_level=None)))
-        database.execute("PRAGMA journal_mode = OFF")
-        database.execute(f"PRAGMA cache_size = -{_CACHE}")
-        for table in self._waiting:
-            database.execute(
-                f"CREATE TABLE {table} (kind TEXT, name TEXT, place TEXT, project TEXT, PRIMARY KEY (kind, name)) "
-                "WITHOUT ROWID"
-            )
-        return database
+    def _notes(self) -> Scratch:
+        """Where notes go that are too many for memory, made when it is first used."""
+        columns = "(kind TEXT, name TEXT, place TEXT, project TEXT, PRIMARY KEY (kind, name)) WITHOUT ROWID"
+        return self._undo.enter_context(Scratch(*(f"CREATE TABLE {table} {columns}" for table in self._waiting)))
 
     def know(self, kind: Kind, name: str, place: str) -> None:
         """Note that something is there.
@@ -143,7 +137,7 @@ class ReferenceLedger:
             "FROM named WHERE kind = :kind AND NOT EXISTS "
             "(SELECT 1 FROM known WHERE known.kind = :kind AND known.name = named.name)"
         )
-        examples = self._database.execute(
+        examples = self._notes.ask(
             f"SELECT name, place {lost} ORDER BY NOT {_CERTAIN}, name LIMIT {_EXAMPLES}", {"kind": kind}
         )
         return References(
@@ -156,7 +150,7 @@ class ReferenceLedger:
         )
 
     def _count(self, what: str, kind: Kind) -> int:
-        (number,) = self._database.execute(f"SELECT count(*) {what}", {"kind": kind}).fetchone()
+        ((number,),) = self._notes.ask(f"SELECT count(*) {what}", {"kind": kind})
         return int(number)
 
     def _note(self, table: str, kind: str, name: str, place: str, project: str | None = None) -> None:
@@ -166,13 +160,11 @@ class ReferenceLedger:
             self._flush(table)
 
     def _flush(self, table: str) -> None:
-        self._database.execute("BEGIN")
-        self._database.executemany(
+        self._notes.write(
             f"INSERT INTO {table} VALUES (?, ?, ?, ?) "  # noqa: S608 - constants
             "ON CONFLICT DO UPDATE SET project = coalesce(project, excluded.project)",
             self._waiting[table],
         )
-        self._database.execute("COMMIT")
         self._waiting[table].clear()
 
 
