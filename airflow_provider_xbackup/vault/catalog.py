@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -17,6 +17,7 @@ from airflow_provider_xbackup.vault.errors import (
     UnknownFormatError,
     UnreadableObjectError,
 )
+from airflow_provider_xbackup.vault.folders import Folder, Folders, Order
 from airflow_provider_xbackup.vault.layout import CLOCK_TOLERANCE, BackupPath
 from airflow_provider_xbackup.vault.manifest import Manifest, Scope
 from airflow_provider_xbackup.vault.standing import Standing, Verdict, judge
@@ -188,7 +189,7 @@ class Backup:
 
 
 class Catalog:
-    """The backups of a vault, newest first, read while it is iterated. Every iteration lists anew.
+    """The backups of a vault, newest first, read while it is iterated. Every iteration lists anew; memory is flat.
 
     :param url: the vault
     :param store: its objects
@@ -218,24 +219,32 @@ class Catalog:
         self.half_removed: tuple[BackupPath, ...] = ()
 
     def __iter__(self) -> Iterator[Backup]:
-        """Yield the backups, newest first.
+        """Yield the backups, newest first; see :meth:`by_account` for the errors."""
+        return self._read(Order.NEWEST_FIRST)
+
+    def by_account(self) -> Iterator[Backup]:
+        """Yield the backups account by account, each account's newest first.
 
         :raises VaultError: when the store does not answer; a damaged manifest is a finding instead
+        :raises ScratchError: when the vault is very large and there is no room for temporary files
         """
-        self.findings, self.unreadable = [], []
-        entries = self.folders()
-        newest_first = sorted(entries, key=lambda path: (path.backup_id, path.service, path.account), reverse=True)
-        now = self._now()
+        return self._read(Order.BY_ACCOUNT)
 
-        def read(path: BackupPath) -> Backup | Finding | None:
+    def _read(self, order: Order) -> Iterator[Backup]:
+        self.findings, self.unreadable = [], []
+        now = self._now()
+        folders = self.folders(order)
+
+        def read(folder: Folder) -> Backup | Finding | None:
+            path, names = folder
             try:
-                return read_backup(self._url, self._store, path, entries[path], now, entries.__contains__)
+                return read_backup(self._url, self._store, path, names, now, folders.__contains__)
             except ObjectMissingError:  # expired between the listing and now
                 return None
             except ManifestError as exc:
                 return Finding("damaged-manifest", path.manifest, str(exc))
 
-        for path, found in read_ahead(read, newest_first, READERS):
+        for (path, _), found in read_ahead(read, folders, READERS):
             if isinstance(found, Finding):
                 self.findings.append(found)
                 self.unreadable.append(path)
@@ -248,28 +257,21 @@ class Catalog:
         """Return the newest backup that is neither expired nor dated in the future."""
         return next((backup for backup in self if not backup.tombstoned and not backup.in_future), None)
 
-    def folders(self) -> dict[BackupPath, Collection[str]]:
+    def folders(self, order: Order = Order.NEWEST_FIRST) -> Folders:
         """List the folders that hold a manifest, with the names of all they hold.
 
-        They are all in memory, and only they: a hundred thousand take about 40 MB.
-
+        :param order: in which order
         :raises VaultError: when the store does not answer
+        :raises ScratchError: when the vault is very large and there is no room for temporary files
         """
         services = layout.SERVICES if self._service is None else (self._service,)
         if self._account is not None:
             prefixes = [f"{service}/{self._account}" for service in services]
         else:
             prefixes = [self._service or ""]
-        # Lists, because they are the smallest that can grow; a store lists each object once.
-        folders: dict[BackupPath, list[str]] = {}
-        for prefix in prefixes:
-            for stored in self._store.list(prefix):
-                if found := BackupPath.of(stored.path):
-                    folders.setdefault(found[0], []).append(found[1])
-        self.half_removed = tuple(
-            path for path, names in folders.items() if layout.TOMBSTONE in names and layout.MANIFEST not in names
-        )
-        return {path: tuple(names) for path, names in folders.items() if layout.MANIFEST in names}
+        folders = Folders((found.path for prefix in prefixes for found in self._store.list(prefix)), order)
+        self.half_removed = folders.half_removed()
+        return folders
 
 
 def read_backup(

@@ -76,7 +76,7 @@ def bases_in_use(vault: Vault, group: Group, known: Iterable[Entry]) -> frozense
     bases = {entry.path: entry.base for entry in known}
     in_use: set[str] = set()
     folders = Catalog(vault.url, vault.store, group.service, group.account).folders()
-    for path, names in folders.items():
+    for path, names in folders:
         if layout.TOMBSTONE in names or layout.parse_backup_id(path.backup_id).kind == "full":
             continue
         try:
@@ -86,7 +86,7 @@ def bases_in_use(vault: Vault, group: Group, known: Iterable[Entry]) -> frozense
         except ManifestError:
             base = read_named_base(vault.store, path)
             if base is None:  # it may be any of those before it
-                in_use |= {each.backup_id for each in folders if each.backup_id < path.backup_id}
+                in_use |= {each.backup_id for each, _ in folders if each.backup_id < path.backup_id}
         if base is not None:
             in_use.add(base)
     return frozenset(in_use)

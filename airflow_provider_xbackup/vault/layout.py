@@ -8,7 +8,6 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from sys import intern
 from typing import Literal, NamedTuple, cast
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
@@ -30,8 +29,6 @@ CHECKS = "checks"
 
 #: Clocks of different machines differ by so much without anybody being wrong.
 CLOCK_TOLERANCE = timedelta(minutes=5)
-#: Each once in memory, however many backups have one.
-_WELL_KNOWN = {name: name for name in (MANIFEST, HOLD, ACCEPTED, TOMBSTONE)}
 
 _INSTANT = "%Y%m%dT%H%M%SZ"
 _BACKUP_ID = re.compile(r"(?P<instant>[0-9]{8}T[0-9]{6}Z)-(?P<kind>full|partial)-(?P<digits>[0-9a-f]{8})")
@@ -250,8 +247,7 @@ class BackupPath:
             return None
         if not is_backup_id(parts[2]) or not _is_account(parts[1]):
             return None
-        # A vault has few accounts and very many backups.
-        return cls(intern(parts[0]), intern(parts[1]), parts[2]), _WELL_KNOWN.get(parts[3], parts[3])
+        return cls(parts[0], parts[1], parts[2]), parts[3]
 
     @property
     def folder(self) -> str:

@@ -107,7 +107,7 @@ def look(vault: Vault, now: datetime, before: Overview | None = None) -> Overvie
     :raises VaultError: when the store does not answer
     """
     known = {} if before is None else {seen.path: seen for seen in before.backups if not seen.in_future}
-    names = {path: frozenset(each) for path, each in Catalog(vault.url, vault.store).folders().items()}
+    names = {path: frozenset(each) for path, each in Catalog(vault.url, vault.store).folders()}
     found = {path: known[path] for path in names if path in known and known[path].names == names[path]}
     findings: list[Finding] = []
 

@@ -6,11 +6,14 @@ import contextlib
 import hashlib
 import logging
 import os
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from airflow_provider_xbackup.errors import ScratchError
+from airflow_provider_xbackup.scratch import Scratch
 from airflow_provider_xbackup.vault import layout
 from airflow_provider_xbackup.vault.private import make_private
 
@@ -25,6 +28,7 @@ _DAY = 86_400
 #: Manifests and records have one or two KB.
 _LARGEST = 64 << 10
 _SHA256_SIZE = 32
+_BATCH = 1000
 
 
 class Remembered:
@@ -40,22 +44,25 @@ class Remembered:
 
     def __init__(self, folder: Path | None = None, scope: str = "") -> None:
         self._scope = scope
-        self._shown: dict[bytes, bytes] = {}
         self._folder = _usable(folder)
+        self._shown = None if self._folder is None else _Shown()
         self._forget_what_is_old()
 
     def show(self, found: StoredObject) -> None:
         """Take notice of an object in a listing; only what was shown can be recalled or kept."""
-        if self._folder is None:
+        if self._shown is None:
             return
         if found.path.endswith(f"/{layout.MANIFEST}") or f"/{layout.CHECKS}/" in found.path:
             key = self._key(found.path, found.etag, found.size)
             if key is not None:
-                self._shown[_digest(found.path)] = key
+                try:
+                    self._shown.note(_digest(found.path), key)
+                except ScratchError as exc:
+                    self._do_without(exc)
 
     def recall(self, path: str) -> bytes | None:
         """Return an object as it was when it was last shown, None where it is not known."""
-        file = self._file(self._shown.get(_digest(path)))
+        file = self._file(self._shown_as(path))
         if file is None:
             return None
         try:
@@ -76,7 +83,7 @@ class Remembered:
         """
         key = self._key(path, etag, len(data))
         file = self._file(key)
-        if file is None or key != self._shown.get(_digest(path)) or len(data) > _LARGEST:
+        if file is None or key != self._shown_as(path) or len(data) > _LARGEST:
             return
         written = file.with_name(f"{file.name}.{uuid4().hex}")
         try:
@@ -85,8 +92,20 @@ class Remembered:
                 stream.write(_sha256(file, data) + data)
             written.replace(file)
         except OSError as exc:
-            log.debug("What is read of vaults cannot be kept in %s: %s", self._folder, exc)
-            self._folder = None
+            self._do_without(exc)
+
+    def _shown_as(self, path: str) -> bytes | None:
+        """Return the key that an object was last shown with."""
+        shown = self._shown
+        try:
+            return None if shown is None else shown.key_of(_digest(path))
+        except ScratchError as exc:
+            self._do_without(exc)
+            return None
+
+    def _do_without(self, exc: Exception) -> None:
+        log.debug("What is read of vaults cannot be kept in %s: %s", self._folder, exc)
+        self._folder = self._shown = None
 
     def _key(self, path: str, etag: str | None, size: int) -> bytes | None:
         if not etag or etag.startswith("W/"):
@@ -110,6 +129,37 @@ class Remembered:
             for file in self._folder.glob("??/*"):
                 if file.stat().st_mtime < now - _KEPT:
                     file.unlink()
+
+
+class _Shown:
+    """The keys with which listings have shown objects, in flat memory. All threads may use it.
+
+    All of it raises :class:`~airflow_provider_xbackup.errors.ScratchError` where there is no room for them.
+    """
+
+    def __init__(self) -> None:
+        self._keys = Scratch("CREATE TABLE keys (path BLOB PRIMARY KEY, key BLOB) WITHOUT ROWID")
+        self._lock = threading.Lock()
+        self._unwritten: list[tuple[bytes, bytes]] = []
+
+    def note(self, path: bytes, key: bytes) -> None:
+        """Note a key by the digest of its object's path."""
+        with self._lock:
+            self._unwritten.append((path, key))
+            if len(self._unwritten) >= _BATCH:
+                self._write()
+
+    def key_of(self, path: bytes) -> bytes | None:
+        """Return the key that was noted last."""
+        with self._lock:
+            if self._unwritten:
+                self._write()
+        found = self._keys.ask("SELECT key FROM keys WHERE path = ?", (path,))
+        return next((key for (key,) in found), None)
+
+    def _write(self) -> None:
+        self._keys.write("REPLACE INTO keys VALUES (?, ?)", self._unwritten)
+        self._unwritten.clear()
 
 
 def _usable(folder: Path | None) -> Path | None:

@@ -222,20 +222,18 @@ class Replication:
         """List what is to be in the target, newest first."""
         limit = self._now + CLOCK_TOLERANCE
         unwanted = set() if self._policy is None else self._unwanted(self._policy)
-        folders = self._source.backups(self._service, self._account).folders()
         live = {
             path: Names(names)
-            for path, names in folders.items()
+            for path, names in self._source.backups(self._service, self._account).folders()
             if layout.TOMBSTONE not in names and layout.parse_backup_id(path.backup_id).instant <= limit
         }
         self.left_out = len(live.keys() & unwanted)
-        newest_first = sorted(live.keys() - unwanted, key=lambda path: (path.backup_id, path), reverse=True)
-        return {path: live[path] for path in newest_first}
+        return {path: names for path, names in live.items() if path not in unwanted}
 
     def _copies(self) -> tuple[dict[BackupPath, Names], frozenset[BackupPath]]:
         catalog = self._target.backups(self._service, self._account)
-        folders = {path: Names(names) for path, names in catalog.folders().items()}
-        return folders, frozenset(catalog.half_removed)
+        copies = {path: Names(names) for path, names in catalog.folders()}
+        return copies, frozenset(catalog.half_removed)
 
     def _unwanted(self, policy: RetentionPolicy) -> set[BackupPath]:
         """Name what nothing would keep if the target held everything.

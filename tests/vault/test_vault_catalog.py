@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -154,3 +156,21 @@ def test_names_that_cannot_be_are_refused(local: Vault, service: str, account: s
         local.find(service, account, backup_id)
     with pytest.raises(InvalidArgumentError):
         local.locate(backup_id, service, account)
+
+
+def test_a_list_that_is_left_early_leaves_its_readers_alone(local: Vault, take) -> None:
+    """They go on for a moment: what they ask must not be closed under them, which would end the process."""
+    take(local, "acme", IDS[0])
+    for number in range(200):
+        take(local, "acme", f"20261102T000000Z-partial-{number:08x}", base=IDS[0])
+    script = (
+        "import sys\n"
+        "from airflow_provider_xbackup.vault import Vault\n"
+        "for _ in range(20):\n"
+        "    assert Vault.open(sys.argv[1]).backups().latest()\n"
+        "print('fine')\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script, str(local.url)], capture_output=True, text=True)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "fine\n", "")

@@ -11,6 +11,8 @@ import pytest
 from s3_gate import Gate
 
 from airflow_provider_xbackup.cli.main import main
+from airflow_provider_xbackup.errors import ScratchError
+from airflow_provider_xbackup.scratch import Scratch
 from airflow_provider_xbackup.vault import Vault
 from airflow_provider_xbackup.vault.remembered import Remembered
 from airflow_provider_xbackup.vault.stored import StoredObject
@@ -231,6 +233,27 @@ def test_without_a_place_that_can_be_used_everything_is_read(
     assert set(listed()) == set(listed()) == set(IDS)
     assert len(read(gate)) == 4
     assert kept_in(folder) == []
+
+
+def test_without_room_to_note_what_was_listed_everything_is_read(
+    vault: Vault, gate: Gate, listed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a machine whose temporary folder is full."""
+    listed()
+    write, written = Scratch.write, []
+
+    def full(scratch: Scratch, statement: str, rows: Any) -> None:
+        if "INTO keys" in statement:
+            written.append(statement)
+            raise ScratchError("no room")
+        write(scratch, statement, rows)
+
+    monkeypatch.setattr(Scratch, "write", full)
+    read(gate)
+
+    assert set(listed()) == set(IDS)
+    assert len(read(gate)) == len(IDS)
+    assert len(written) == 1
 
 
 def test_a_user_without_a_home_keeps_nothing(

@@ -146,7 +146,7 @@ def test_what_is_whole_passes_at_every_level_and_is_recorded(vault: Vault, encry
     assert found.verified
 
 
-def test_many_backups_are_looked_at_at_once_and_no_database_is_made(
+def test_many_backups_are_looked_at_at_once_and_nothing_is_noted_of_what_is_not_read(
     local: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(1, 29):
@@ -160,7 +160,7 @@ def test_many_backups_are_looked_at_at_once_and_no_database_is_made(
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("nothing is read")
 
-    monkeypatch.setattr("sqlite3.connect", refuse)
+    monkeypatch.setattr("airflow_provider_xbackup.contents.references.Scratch", refuse)
 
     assert all(check.passed for check in verify(interposed(local, wait_for_the_others), "presence"))
 
