@@ -101,7 +101,7 @@ def _entities(
 def _write_json(old: Backup, new: Backup, differences: Differences) -> None:
     kinds = {kind: counts._asdict() for kind, counts in differences.counts().items()}
     head = {"a": old.backup_id, "b": new.backup_id, "kinds": kinds}
-    text.write_object(head, "changes", (change._asdict() for change in differences.changes()))
+    text.write_object(head, changes=(change._asdict() for change in differences.changes()))
 
 
 def _write_table(differences: Differences, *, everything: bool) -> None:

@@ -9,24 +9,25 @@ names what to give to --override.
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from collections import Counter
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_xbackup.cli import errors, policies, text, vaults
 from airflow_provider_xbackup.cli.durations import duration
-from airflow_provider_xbackup.errors import InvalidArgumentError
+from airflow_provider_xbackup.errors import BackupError, InvalidArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
     from rich.text import Text
 
-    from airflow_provider_xbackup.vault.expire import Applied, Outlook
+    from airflow_provider_xbackup.vault.catalog import Finding
+    from airflow_provider_xbackup.vault.expire import Applied, Plans
     from airflow_provider_xbackup.vault.layout import BackupPath
     from airflow_provider_xbackup.vault.plan import Decision, RetentionPlan
+    from airflow_provider_xbackup.vault.vault import Vault
 
 NAME = "retention"
 HELP = "expire old backups by a policy, or say what would expire"
@@ -70,18 +71,25 @@ def run(args: argparse.Namespace) -> int:
     }
     if args.action == "plan":
         vault = vaults.open_remembered(args)
-        outlook = plan_retention(vault, policy, **options)
-        _write_json(str(vault.url), options["now"], outlook) if args.json else _write_plans(outlook.plans)
-        return _report(outlook)
+        plans = plan_retention(vault, policy, **options)
+        stopped: list[RetentionPlan] = []
+        noted = _noting_stopped(plans, stopped)
+        try:
+            _write_json(_head(vault, options["now"]), noted, plans) if args.json else _write_plans(noted)
+        except BackupError:
+            _report(stopped, plans.findings)  # what was found before it
+            raise
+        return _report(stopped, plans.findings)
     vault = vaults.open_vault(args)
     applied = apply_retention(vault, policy, garbage_after=args.garbage_after, **options)
     if args.json:
-        _write_json(str(vault.url), options["now"], applied, **_done(applied))
+        _write_json(_head(vault, options["now"]) | _done(applied), applied.plans, applied)
     else:
         _write_summary(applied)
     for refused in applied.not_let_go:
         text.complain(f"not removed: {refused.reason} The next apply tries again.")
-    return _report(applied) or (errors.FINDING if applied.not_let_go else errors.FINE)
+    code = _report(applied.plans, applied.findings)
+    return code or (errors.FINDING if applied.not_let_go else errors.FINE)
 
 
 def _add_policy(parser: argparse.ArgumentParser) -> None:
@@ -101,31 +109,43 @@ def _add_policy(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="write a JSON object")
 
 
-def _report(outlook: Outlook) -> int:
-    for plan in outlook.plans:
+def _noting_stopped(plans: Iterable[RetentionPlan], stopped: list[RetentionPlan]) -> Iterator[RetentionPlan]:
+    """Pass plans on, and keep of those that are paused or refused what is to be said in the end."""
+    for plan in plans:
+        if plan.paused or plan.refusals:
+            stopped.append(replace(plan, decisions=()))
+        yield plan
+
+
+def _report(plans: Iterable[RetentionPlan], findings: Collection[Finding]) -> int:
+    refused = False
+    for plan in plans:
         if plan.paused:
             text.complain(
                 f"paused: nothing of {plan.group} expires, because {plan.paused}. Look at it; if it is what it "
                 "should be, accept it with 'xbackup accept'."
             )
         for refusal in plan.refusals:
+            refused = True
             text.complain(
-                f"refused: {plan.group}: {refusal.text}. Nothing of this group was touched. If it is meant, give "
+                f"refused: {plan.group}: {refusal.text}. Nothing of this group expires. If it is meant, give "
                 f"--override {refusal.name}."
             )
-    return vaults.report(list(outlook.findings)) or (errors.FINDING if outlook.refused else errors.FINE)
+    return vaults.report(findings) or (errors.FINDING if refused else errors.FINE)
 
 
-def _write_json(vault: str, now: datetime, outlook: Outlook, **done: Any) -> None:
-    value = {
-        "vault": vault,
-        "now": now.isoformat(timespec="seconds").replace("+00:00", "Z"),
-        **done,
-        "groups": [plan.to_dict() for plan in outlook.plans],
-        "findings": [{"code": found.code, "path": found.path, "text": found.text} for found in outlook.findings],
-    }
-    json.dump(value, sys.stdout, indent=2)  # piece by piece: the whole text may be very long
-    sys.stdout.write("\n")
+def _head(vault: Vault, now: datetime) -> dict[str, Any]:
+    return {"vault": str(vault.url), "now": now.isoformat(timespec="seconds").replace("+00:00", "Z")}
+
+
+def _write_json(head: dict[str, Any], plans: Iterable[RetentionPlan], source: Plans | Applied) -> None:
+    def findings() -> Iterator[dict[str, str]]:
+        yield from map(asdict, source.findings)  # complete when the plans have been written
+
+    def group(plan: RetentionPlan) -> text.Streamed:
+        return text.Streamed(plan.to_dict(), {"backups": (each.to_dict() for each in plan.decisions)})
+
+    text.write_object(head, groups=map(group, plans), findings=findings())
 
 
 def _done(applied: Applied) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -77,27 +77,54 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[Text]]) -> No
         first = False
 
 
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """A JSON object whose last values are arrays that are made while they are written.
+
+    :param head: its first values, one at least
+    :param arrays: its arrays by name
+    """
+
+    head: Mapping[str, object]
+    arrays: Mapping[str, Iterable[object]]
+
+
 def write_array(values: Iterable[object]) -> None:
     """Write a JSON array, one value a line as they come: there may be very many.
 
     It is closed whatever happens, so that what came before an error can be read.
+
+    :param values: JSON values, and :class:`Streamed` ones
     """
+    _write_array(values)
+    sys.stdout.write("\n")
+
+
+def write_object(head: Mapping[str, object], **arrays: Iterable[object]) -> None:
+    """Write a :class:`Streamed` object, each array as :func:`write_array` does, one after the other."""
+    _write_object(Streamed(head, arrays))
+    sys.stdout.write("\n")
+
+
+def _write_array(values: Iterable[object]) -> None:
     separator = "[\n"
     try:
         for value in values:
-            sys.stdout.write(separator + json.dumps(value))
+            sys.stdout.write(separator)
             separator = ",\n"
+            _write_object(value) if isinstance(value, Streamed) else sys.stdout.write(json.dumps(value))
     finally:
-        sys.stdout.write("[]\n" if separator == "[\n" else "\n]\n")
+        sys.stdout.write("[]" if separator == "[\n" else "\n]")
 
 
-def write_object(head: Mapping[str, object], name: str, values: Iterable[object]) -> None:
-    """Write a JSON object whose last value is an array, as :func:`write_array` does."""
-    sys.stdout.write(f"{json.dumps(head)[:-1]}, {json.dumps(name)}: ")
+def _write_object(value: Streamed) -> None:
+    sys.stdout.write(json.dumps(value.head)[:-1])
     try:
-        write_array(values)
+        for name, values in value.arrays.items():
+            sys.stdout.write(f", {json.dumps(name)}: ")
+            _write_array(values)
     finally:
-        sys.stdout.write("}\n")
+        sys.stdout.write("}")
 
 
 def complain(message: str) -> None:

@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, TypeVar
@@ -113,7 +113,7 @@ def find_backup(vault: Vault, args: argparse.Namespace) -> Backup:
     return choose(vault, Selector.parse(args.backup_id), args.service, args.account)
 
 
-def report(findings: list[Finding]) -> int:
+def report(findings: Collection[Finding]) -> int:
     """Write findings to stderr.
 
     :return: the exit code: 1 where there are any

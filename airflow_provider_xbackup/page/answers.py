@@ -286,13 +286,13 @@ def retention(config: WatchedVault, vault: Vault, name: AccountName, now: dateti
     """Answer with what retention would do with one account; see :func:`~.plan_retention`."""
     if config.policy is None:
         return RetentionPage(vault=Configured.of(config), groups=[], findings=[])
-    outlook = plan_retention(
+    plans = plan_retention(
         vault, config.policy, service=name.service, account=name.account, grace=config.grace, now=now
     )
     return RetentionPage(
         vault=Configured.of(config),
-        groups=[_group(config, plan, now) for plan in outlook.plans],
-        findings=[finding.text for finding in outlook.findings],
+        groups=[_group(config, plan, now) for plan in plans],
+        findings=[finding.text for finding in plans.findings],
     )
 
 

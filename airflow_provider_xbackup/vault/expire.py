@@ -8,14 +8,15 @@ every manifest that goes, and once more after it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Collection as Names
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import starmap
 
 from airflow_provider_xbackup.errors import InvalidArgumentError
 from airflow_provider_xbackup.vault import layout
-from airflow_provider_xbackup.vault.catalog import Finding, read_stored_manifest
+from airflow_provider_xbackup.vault.catalog import Finding, Group, read_stored_manifest
 from airflow_provider_xbackup.vault.entries import Entry
 from airflow_provider_xbackup.vault.errors import (
     ManifestError,
@@ -25,7 +26,7 @@ from airflow_provider_xbackup.vault.errors import (
     VaultError,
 )
 from airflow_provider_xbackup.vault.garbage import GARBAGE_AFTER, Collection, Refusal, collect_garbage
-from airflow_provider_xbackup.vault.groups import Groups, bases_in_use, is_damaged, read_groups
+from airflow_provider_xbackup.vault.groups import Groups, bases_in_use, is_damaged
 from airflow_provider_xbackup.vault.holds import is_held
 from airflow_provider_xbackup.vault.layout import BackupPath
 from airflow_provider_xbackup.vault.manifest import Manifest
@@ -35,6 +36,39 @@ from airflow_provider_xbackup.vault.retention import RetentionPolicy
 from airflow_provider_xbackup.vault.sparing import plan_sparing
 from airflow_provider_xbackup.vault.standing import Standing
 from airflow_provider_xbackup.vault.vault import Vault
+
+
+class Plans:
+    """What retention would do with a vault, a plan for each group.
+
+    They come account by account, and what is in memory is one account's backups. Every iteration reads the vault
+    anew.
+
+    :param groups: the groups of the vault
+    :param plan: makes the plan of one
+    """
+
+    def __init__(self, groups: Groups, plan: Callable[[Group, list[Entry]], RetentionPlan]) -> None:
+        self._groups = groups
+        self._plan = plan
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What somebody should look at, such as damaged manifests; complete when the iteration has ended."""
+        return self._groups.findings
+
+    @property
+    def half_removed(self) -> tuple[BackupPath, ...]:
+        """Folders whose removal had begun and has not ended."""
+        return self._groups.half_removed
+
+    def __iter__(self) -> Iterator[RetentionPlan]:
+        """Yield the plans, by service, account and scope.
+
+        :raises VaultError: when the store does not answer
+        :raises ScratchError: when the vault is very large and there is no room for temporary files
+        """
+        return starmap(self._plan, self._groups)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +81,11 @@ class Outlook:
 
     plans: tuple[RetentionPlan, ...]
     findings: tuple[Finding, ...] = ()
+
+    @classmethod
+    def of(cls, plans: Plans) -> Outlook:
+        """Take all plans at once; raises what they raise."""
+        return cls(tuple(plans), plans.findings)
 
     @property
     def refused(self) -> tuple[RetentionPlan, ...]:
@@ -113,7 +152,7 @@ def plan_retention(
     grace: timedelta = GRACE,
     override: Names[str] = (),
     now: datetime,
-) -> Outlook:
+) -> Plans:
     """Say what :func:`apply_retention` would do, and do nothing.
 
     :param vault: the vault
@@ -123,12 +162,17 @@ def plan_retention(
     :param grace: how long an expired backup can still be brought back
     :param override: names of refusals to go over, see :data:`~.plan.REFUSALS`
     :param now: what the time is
-    :return: the plans
+    :return: the plans; the vault is read while they are iterated, which may raise
     :raises InvalidArgumentError: when a name cannot be one, or the grace period is negative
-    :raises VaultError: when the store does not answer
     """
-    groups, plans = _look(vault, policy, service, account, grace, override, now)
-    return Outlook(plans, groups.findings)
+    if grace < timedelta(0):
+        raise InvalidArgumentError(f"The grace period must be 0 or more and is {grace}.")
+    overrides, locks = check_overrides(override), vault.store.locks
+
+    def plan(group: Group, entries: list[Entry]) -> RetentionPlan:
+        return plan_sparing(locks, policy, group, entries, now=now, grace=grace, override=overrides)
+
+    return Plans(Groups(vault, service=service, account=account, now=now), plan)
 
 
 def apply_retention(
@@ -157,19 +201,23 @@ def apply_retention(
     :return: what was done
     :raises InvalidArgumentError: when a name cannot be one, or a duration is negative
     :raises VaultError: when the store does not answer
+    :raises ScratchError: when the vault is very large and there is no room for temporary files
     """
     if garbage_after < timedelta(0):
         raise InvalidArgumentError(f"garbage_after must be 0 or more and is {garbage_after}.")
-    groups, plans = _look(vault, policy, service, account, grace, override, now)
+    plans = plan_retention(
+        vault, policy, service=service, account=account, grace=grace, override=override, now=now
+    )
+    outlook = Outlook.of(plans)
     work = _Work(vault, grace, now)
-    for each in plans:
+    for each in outlook.plans:
         work.carry_out(each)
-    for path in groups.half_removed:
+    for path in plans.half_removed:
         work.finish(path)
     garbage = collect_garbage(vault, older_than=garbage_after, now=lambda: now)
     return Applied(
-        plans,
-        groups.findings,
+        outlook.plans,
+        outlook.findings,
         tuple(work.expired),
         tuple(work.revived),
         tuple(work.removed),
@@ -178,26 +226,6 @@ def apply_retention(
         garbage,
         work.hidden,
     )
-
-
-def _look(
-    vault: Vault,
-    policy: RetentionPolicy,
-    service: str | None,
-    account: str | None,
-    grace: timedelta,
-    override: Names[str],
-    now: datetime,
-) -> tuple[Groups, tuple[RetentionPlan, ...]]:
-    if grace < timedelta(0):
-        raise InvalidArgumentError(f"The grace period must be 0 or more and is {grace}.")
-    overrides = check_overrides(override)
-    groups = read_groups(vault, service=service, account=account, now=now)
-    plans = (
-        plan_sparing(vault.store.locks, policy, group, entries, now=now, grace=grace, override=overrides)
-        for group, entries in groups.entries.items()
-    )
-    return groups, tuple(sorted(plans, key=lambda each: str(each.group)))
 
 
 class _Work:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from itertools import groupby
 
 from airflow_provider_xbackup.vault import layout
 from airflow_provider_xbackup.vault.ahead import READERS, read_ahead
@@ -20,48 +20,61 @@ from airflow_provider_xbackup.vault.store import Store
 from airflow_provider_xbackup.vault.vault import Vault
 
 
-@dataclass(frozen=True, slots=True)
 class Groups:
-    """What a vault holds.
+    """The groups of a vault, account by account, and those of an account by their names.
 
-    :param entries: the backups of each group
-    :param half_removed: folders whose removal had begun and has not ended
-    :param findings: what somebody should look at
-    """
-
-    entries: dict[Group, list[Entry]]
-    half_removed: tuple[BackupPath, ...]
-    findings: tuple[Finding, ...]
-
-
-def read_groups(vault: Vault, *, service: str | None = None, account: str | None = None, now: datetime) -> Groups:
-    """Read all backups of a vault. Manifests are read a few at a time and not kept.
+    Every iteration reads the vault anew. What is in memory is one account's backups, each as small as an
+    :class:`~.entries.Entry`; manifests are read a few at a time.
 
     :param vault: the vault
     :param service: only this service
     :param account: only this account
     :param now: what the time is
-    :return: the groups
     :raises InvalidArgumentError: when a name cannot be one
-    :raises VaultError: when the store does not answer
     """
-    store = vault.store
-    catalog = Catalog(vault.url, store, service, account, lambda: now)
-    entries: defaultdict[Group, list[Entry]] = defaultdict(list)
 
-    def read_records(backup: Backup) -> tuple[bool, datetime | None]:
-        held = backup.held and is_held(store, backup.path, now)
-        return held, _expired_at(store, backup.path) if backup.tombstoned else None
+    def __init__(
+        self, vault: Vault, *, service: str | None = None, account: str | None = None, now: datetime
+    ) -> None:
+        self._store = vault.store
+        self._now = now
+        self._catalog = Catalog(vault.url, vault.store, service, account, lambda: now)
 
-    for backup, (held, expired_at) in read_ahead(read_records, catalog, READERS):
-        entries[backup.group].append(Entry.of(backup, held=held, expired_at=expired_at))
-    for path in catalog.unreadable:
-        # Nobody knows its group, so it is one more in every group of its account.
-        entry = Entry(path, Standing.UNREADABLE, _base(store, path))
-        for group, others in entries.items():
-            if (group.service, group.account) == (path.service, path.account):
-                others.append(entry)
-    return Groups(dict(entries), catalog.half_removed, tuple(catalog.findings))
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What somebody should look at; complete when the iteration has ended."""
+        return tuple(self._catalog.findings)
+
+    @property
+    def half_removed(self) -> tuple[BackupPath, ...]:
+        """Folders whose removal had begun and has not ended."""
+        return self._catalog.half_removed
+
+    def __iter__(self) -> Iterator[tuple[Group, list[Entry]]]:
+        """Yield the groups, each with all its backups.
+
+        :raises VaultError: when the store does not answer
+        :raises ScratchError: when the vault is very large and there is no room for temporary files
+        """
+        read = read_ahead(self._read_records, self._catalog.by_account(), READERS)
+        for account, backups in groupby(read, lambda each: (each[0].path.service, each[0].path.account)):
+            groups: defaultdict[Group, list[Entry]] = defaultdict(list)
+            for backup, (held, expired_at) in backups:
+                groups[backup.group].append(Entry.of(backup, held=held, expired_at=expired_at))
+            for entry in self._unreadable(*account):
+                for others in groups.values():
+                    others.append(entry)
+            yield from sorted(groups.items(), key=lambda each: str(each[0]))
+
+    def _read_records(self, backup: Backup) -> tuple[bool, datetime | None]:
+        held = backup.held and is_held(self._store, backup.path, self._now)
+        return held, _expired_at(self._store, backup.path) if backup.tombstoned else None
+
+    def _unreadable(self, service: str, account: str) -> Iterator[Entry]:
+        """Yield those whose manifest cannot be read: nobody knows their group, so they are in all."""
+        for path in self._catalog.unreadable:
+            if (path.service, path.account) == (service, account):
+                yield Entry(path, Standing.UNREADABLE, _base(self._store, path))
 
 
 def bases_in_use(vault: Vault, group: Group, known: Iterable[Entry]) -> frozenset[str]:

@@ -53,6 +53,15 @@ class Decision:
     action: Action
     reasons: tuple[str, ...]
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {
+            "backup_id": self.entry.backup_id,
+            "action": self.action.value,
+            "reasons": list(self.reasons),
+            "stored_size": self.entry.size,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class PlanRefusal:
@@ -109,22 +118,13 @@ class RetentionPlan:
         return {each.entry.backup_id: each.reasons for each in self.decisions}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the plan as JSON values."""
+        """Return the plan as JSON values, without its decisions."""
         return {
             "service": self.group.service,
             "account": self.group.account,
             "scope": self.group.scope.model_dump(mode="json"),
             "refusals": [{"name": refusal.name, "text": refusal.text} for refusal in self.refusals],
             "paused": self.paused,
-            "backups": [
-                {
-                    "backup_id": each.entry.backup_id,
-                    "action": each.action.value,
-                    "reasons": list(each.reasons),
-                    "stored_size": each.entry.size,
-                }
-                for each in self.decisions
-            ],
         }
 
     def _with(self, action: Action) -> tuple[Entry, ...]:

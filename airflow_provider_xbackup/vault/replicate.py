@@ -32,7 +32,7 @@ from airflow_provider_xbackup.vault.errors import (
     VaultError,
 )
 from airflow_provider_xbackup.vault.examination import Examination, Subject, Wanted
-from airflow_provider_xbackup.vault.groups import read_groups
+from airflow_provider_xbackup.vault.groups import Groups
 from airflow_provider_xbackup.vault.holds import keep, outlasts, read_hold
 from airflow_provider_xbackup.vault.kept import choose_kept
 from airflow_provider_xbackup.vault.layout import CLOCK_TOLERANCE, BackupPath
@@ -241,7 +241,7 @@ class Replication:
         Nothing is deleted by it, so nothing of it is refused or paused.
         """
         here, there = (
-            read_groups(vault, service=self._service, account=self._account, now=self._now).entries
+            dict(Groups(vault, service=self._service, account=self._account, now=self._now))
             for vault in (self._source, self._target)
         )
         unwanted = set()

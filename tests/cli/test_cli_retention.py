@@ -11,6 +11,8 @@ import pytest
 
 from airflow_provider_xbackup.cli.main import main
 from airflow_provider_xbackup.vault import Vault
+from airflow_provider_xbackup.vault.errors import StoreUnavailableError
+from airflow_provider_xbackup.vault.store import Store
 
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 Capture = pytest.CaptureFixture[str]
@@ -127,6 +129,72 @@ def test_a_group_that_is_paused_is_told_and_is_no_failure(vault: Vault, capsys: 
     told = capsys.readouterr()
     assert f"the full {an_id(0)} is suspect, and no newer one is whole" in told.err
     assert "expired" not in listed(vault).values()
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["table", "json"])
+def test_a_plan_says_what_is_refused_and_ends_with_1(vault: Vault, capsys: Capture, options: list[str]) -> None:
+    for days_ago in range(1, 9):
+        take(vault, days_ago, "other")
+
+    assert retention(vault, "plan", "--keep-last", "1", *options) == 1
+    told = capsys.readouterr()
+    (line,) = told.err.splitlines()
+    assert line.startswith("xbackup: refused: xray/other: 7 of 8 backups would expire")
+    if options:
+        groups = json.loads(told.out)["groups"]
+        assert {each["account"]: [one["name"] for one in each["refusals"]] for each in groups} == {
+            "acme": [],
+            "other": ["max-delete-fraction"],
+        }
+        assert [len(each["backups"]) for each in groups] == [3, 8]
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["table", "json"])
+def test_a_plan_says_what_is_paused_and_is_no_failure(vault: Vault, capsys: Capture, options: list[str]) -> None:
+    take(vault, 0, condition={"state": "suspect", "reasons": ["fell"]})
+
+    assert retention(vault, "plan", "--keep-last", "1", *options) == 0
+    told = capsys.readouterr()
+    (line,) = told.err.splitlines()
+    assert line.startswith(
+        f"xbackup: paused: nothing of xray/acme expires, because the full {an_id(0)} is suspect"
+    )
+    if options:
+        assert json.loads(told.out)["groups"][0]["paused"] in line
+
+
+@pytest.mark.parametrize("action", ["plan", "apply"])
+def test_findings_are_in_the_json(vault: Vault, capsys: Capture, action: str) -> None:
+    vault.store.put(f"xray/acme/{an_id(9)}/manifest.json", b"{")
+
+    assert retention(vault, action, "--keep-last", "9", "--json") == 1
+    (finding,) = json.loads(capsys.readouterr().out)["findings"]
+    assert (finding["code"], finding["path"]) == ("damaged-manifest", f"xray/acme/{an_id(9)}/manifest.json")
+    assert list(finding) == ["code", "path", "text"]
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["table", "json"])
+def test_what_was_found_is_told_where_the_store_fails_in_the_middle(
+    vault: Vault, capsys: Capture, monkeypatch: pytest.MonkeyPatch, options: list[str]
+) -> None:
+    vault.store.put(f"xray/acme/{an_id(9)}/manifest.json", b"{")
+    take(vault, 1, "zeta")
+    read = Store.read
+
+    def failing(store: Store, path: str, **more: Any) -> bytes:
+        if "/zeta/" in path:
+            raise StoreUnavailableError("The store does not answer.")
+        return read(store, path, **more)
+
+    monkeypatch.setattr(Store, "read", failing)
+
+    assert retention(vault, "plan", "--keep-last", "1", *options) == 1
+    told = capsys.readouterr()
+    damaged, failed = told.err.splitlines()
+    assert damaged.startswith("xbackup: damaged-manifest")
+    assert failed == "xbackup: The store does not answer."
+    if options:
+        assert "findings" not in json.loads(told.out)
 
 
 def test_what_is_damaged_is_told_with_its_reason(vault: Vault, capsys: Capture) -> None:

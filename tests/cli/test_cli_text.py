@@ -62,6 +62,22 @@ def test_an_array_is_closed_whatever_happens(capsys: pytest.CaptureFixture[str],
 @pytest.mark.parametrize("number", [0, 1, 3])
 def test_an_object_is_closed_whatever_happens(capsys: pytest.CaptureFixture[str], number: int):
     with pytest.raises(ValueError, match="does not answer"):
-        text.write_object({"a": 1}, "changes", broken(number))
+        text.write_object({"a": 1}, changes=broken(number), others=[])
 
     assert json.loads(capsys.readouterr().out) == {"a": 1, "changes": [{"n": each} for each in range(number)]}
+
+
+def test_the_arrays_of_an_object_are_asked_for_one_after_the_other(capsys: pytest.CaptureFixture[str]):
+    met: list[int] = []
+
+    def meeting() -> Iterator[int]:
+        for each in (1, 2):
+            met.append(each)
+            yield each
+
+    def all_that_were_met() -> Iterator[list[int]]:
+        yield met
+
+    text.write_object({"a": 1}, values=meeting(), met=all_that_were_met())
+
+    assert json.loads(capsys.readouterr().out) == {"a": 1, "values": [1, 2], "met": [[1, 2]]}

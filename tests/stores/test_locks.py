@@ -12,7 +12,7 @@ from servers.proxy import Proxy, Request, When, answer_with
 
 from airflow_provider_xbackup.vault import RetentionPolicy, Vault
 from airflow_provider_xbackup.vault.errors import UnlockableStoreError, VaultAccessError
-from airflow_provider_xbackup.vault.expire import apply_retention, plan_retention
+from airflow_provider_xbackup.vault.expire import Outlook, apply_retention, plan_retention
 from airflow_provider_xbackup.vault.locks import Lock
 from airflow_provider_xbackup.vault.manifest import Producer
 from airflow_provider_xbackup.vault.replicate import Outcome, Replication
@@ -246,7 +246,7 @@ def test_retention_keeps_what_is_locked_and_says_so(
     old, new = (store_backup(vault, backup_id, lock=NINETY) for backup_id in IDS)
     end = locks_of(kind, bucket)["manifest.json"][1]
 
-    for outlook in (plan_retention(vault, ONE, now=now()), apply_retention(vault, ONE, now=now())):
+    for outlook in (Outlook.of(plan_retention(vault, ONE, now=now())), apply_retention(vault, ONE, now=now())):
         (planned,) = outlook.plans
         assert planned.expire == ()
         assert planned.reasons[old.backup_id] == (f"locked until {end:%Y-%m-%d %H:%M} UTC",)

@@ -14,7 +14,7 @@ from airflow_provider_xbackup.vault import RetentionPolicy, Vault
 from airflow_provider_xbackup.vault.checks import Level
 from airflow_provider_xbackup.vault.encoding import parse_recipients
 from airflow_provider_xbackup.vault.examination import Wanted
-from airflow_provider_xbackup.vault.expire import apply_retention, plan_retention
+from airflow_provider_xbackup.vault.expire import Outlook, apply_retention, plan_retention
 from airflow_provider_xbackup.vault.fetch import fetch
 from airflow_provider_xbackup.vault.garbage import collect_garbage
 from airflow_provider_xbackup.vault.holds import hold, release
@@ -80,7 +80,7 @@ def test_a_vault_is_verified(vault: Vault, backups: list[Any], level: Level) -> 
 def test_backups_expire_by_a_policy_and_held_ones_stay(vault: Vault, backups: list[Any]) -> None:
     paths = [backup.path for backup in backups]
     hold(vault, paths[1], who="ada", why="an audit", now=now())
-    planned = plan_retention(vault, ONE, now=now())
+    planned = Outlook.of(plan_retention(vault, ONE, now=now()))
     assert planned.numbers["expired"] == 2
 
     expired = apply_retention(vault, ONE, now=now())

@@ -19,7 +19,7 @@ from moto.server import ThreadedMotoServer
 from airflow_provider_xbackup import __version__
 from airflow_provider_xbackup.cli.main import main
 from airflow_provider_xbackup.vault import RetentionPolicy, Vault
-from airflow_provider_xbackup.vault.expire import plan_retention
+from airflow_provider_xbackup.vault.expire import Outlook, plan_retention
 from airflow_provider_xbackup.vault.fetch import fetch
 from airflow_provider_xbackup.vault.identities import read_identity_file
 
@@ -160,8 +160,13 @@ def test_the_files_of_every_backup_are_what_the_vendor_had_sent(released: Releas
 def test_retention_knows_what_has_become_of_every_backup(released: Released):
     newest = max(backup.manifest.completed_at for backup in released.vault.backups())
 
-    outlook = plan_retention(
-        released.vault, RetentionPolicy(keep_last=1), now=newest + timedelta(minutes=1), grace=timedelta(days=3)
+    outlook = Outlook.of(
+        plan_retention(
+            released.vault,
+            RetentionPolicy(keep_last=1),
+            now=newest + timedelta(minutes=1),
+            grace=timedelta(days=3),
+        )
     )
 
     decided = {decision.entry.backup_id: decision for plan in outlook.plans for decision in plan.decisions}

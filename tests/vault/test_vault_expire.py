@@ -110,7 +110,7 @@ def test_without_a_grace_period_it_is_gone_at_once(vault: Vault, fulls: list[Bac
 def test_planning_does_nothing(vault: Vault, fulls: list[Backup]) -> None:
     before = paths(vault)
 
-    (found,) = plan_retention(vault, RetentionPolicy(keep_last=1), now=NOW).plans
+    (found,) = plan_retention(vault, RetentionPolicy(keep_last=1), now=NOW)
 
     assert isinstance(found, RetentionPlan)
     assert [entry.backup_id for entry in found.expire] == [an_id(19), an_id(18)]

@@ -408,11 +408,12 @@ def test_what_a_bucket_locks_stays_and_says_so_once() -> None:
 
 
 def test_a_plan_tells_itself_as_json() -> None:
-    told = planned({}, "9f 8f").to_dict()
+    found = planned({}, "9f 8f")
+    told, backups = found.to_dict(), [each.to_dict() for each in found.decisions]
 
     assert told["scope"] == {"project_ids": None, "attachments": False}
     assert [refusal["name"] for refusal in told["refusals"]] == ["empties-group"]
-    assert [(each["action"], each["stored_size"]) for each in told["backups"]] == [("keep", 100), ("expire", 100)]
+    assert [(each["action"], each["stored_size"]) for each in backups] == [("keep", 100), ("expire", 100)]
 
 
 # -- laws --------------------------------------------------------------------------------------------------

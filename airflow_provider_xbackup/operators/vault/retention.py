@@ -137,7 +137,7 @@ class ApplyRetentionOperator(BaseOperator):
         """
         from datetime import UTC, datetime
 
-        from airflow_provider_xbackup.vault.expire import apply_retention, plan_retention
+        from airflow_provider_xbackup.vault.expire import Outlook, apply_retention, plan_retention
         from airflow_provider_xbackup.vault.plan import check_overrides
         from airflow_provider_xbackup.vault.retention import RetentionPolicy
 
@@ -155,7 +155,7 @@ class ApplyRetentionOperator(BaseOperator):
                 "now": datetime.now(UTC),
             }
             if self.only_plan:
-                outlook = plan_retention(vault, policy, **options)
+                outlook = Outlook.of(plan_retention(vault, policy, **options))
             else:
                 outlook = applied = apply_retention(vault, policy, garbage_after=self.garbage_after, **options)
                 _count(applied)
