@@ -46,6 +46,8 @@ RESTICS = {
     "snapshots --json": ["snapshots", "--json"],
     "forget --dry-run": ["forget", "--dry-run", "--keep-daily", "30", "--keep-monthly", "12"],
 }
+#: Which of our commands somebody would use in place of restic's.
+IN_PLACE_OF = {"snapshots": "list", "snapshots --json": "list --json", "forget --dry-run": "retention plan"}
 DISK = "disk"
 #: Seconds after which a row is not measured again.
 LONG_ENOUGH = 4.0
@@ -149,6 +151,7 @@ class Contender:
     :param words: the program and its arguments
     :param environment: what its environment has beside ours
     :param writes: whether it writes into the vault: then it is measured after the others
+    :param beside: the name of the one that it is compared with
     """
 
     name: str
@@ -157,6 +160,7 @@ class Contender:
     words: list[str]
     environment: dict[str, str]
     writes: bool = False
+    beside: str | None = None
 
 
 def of_xbackup(
@@ -189,7 +193,8 @@ def of_restic(count: int, environment: dict[str, str]) -> Iterator[Contender]:
     :param environment: what leads to the repository
     """
     for name, words in RESTICS.items():
-        yield Contender(f"restic {name}", DISK, count, ["restic", *words], environment)
+        beside = f"xbackup {IN_PLACE_OF[name]}"
+        yield Contender(f"restic {name}", DISK, count, ["restic", *words], environment, beside=beside)
 
 
 def in_turn(contenders: list[Contender], runs: int, output: Path) -> Iterator[str]:
@@ -205,8 +210,10 @@ def in_turn(contenders: list[Contender], runs: int, output: Path) -> Iterator[st
             for contender, so_far in measured.items():
                 if contender.writes == writing and sum(one.figures.wall for one in so_far) < LONG_ENOUGH:
                     so_far.append(measure(contender.words, contender.environment, output))
+    walls = {contender.name: _median(all_of, lambda run: run.wall) for contender, all_of in measured.items()}
     for contender, all_of in measured.items():
-        yield _row(contender, all_of)
+        ours = walls.get(contender.beside or "")
+        yield _row(contender, all_of, f"{walls[contender.name] / ours:.2f}" if ours else "")
 
 
 def on_disk(sizes: list[int], restics: list[int], commands: list[str], runs: int, folder: Path) -> Iterator[str]:
@@ -231,14 +238,16 @@ def on_s3(sizes: list[int], commands: list[str], runs: int, folder: Path) -> Ite
             yield from in_turn(contenders, runs, folder / "output")
 
 
-def _row(contender: Contender, runs: list[Measured]) -> str:
-    def median(pick: Callable[[Figures], float]) -> float:
-        return statistics.median(pick(run.figures) for run in runs)
+def _median(runs: list[Measured], pick: Callable[[Figures], float]) -> float:
+    return statistics.median(pick(run.figures) for run in runs)
 
+
+def _row(contender: Contender, runs: list[Measured], times_ours: str) -> str:
     requests = "" if runs[0].requests is None else f"{runs[0].requests:,}"
     return (
-        f"| `{contender.name}` | {contender.store} | {contender.count:,} | {median(lambda run: run.wall):.1f} "
-        f"| {median(lambda run: run.cpu):.1f} | {max(run.figures.peak for run in runs):.0f} "
+        f"| `{contender.name}` | {contender.store} | {contender.count:,} "
+        f"| {_median(runs, lambda run: run.wall):.1f} | {times_ours} | {_median(runs, lambda run: run.cpu):.1f} "
+        f"| {max(run.figures.peak for run in runs):.0f} "
         f"| {requests} | {runs[0].written / (1 << 20):.1f} |"
     )
 
@@ -255,8 +264,8 @@ def main() -> None:
     compile_package()
     restic = {"restic": ["restic", "version"]} if args.restic_sizes else {}
     print(circumstances("obstore", **restic))
-    print("| Command | Store | Backups | Wall s | CPU s | Peak memory MiB | Requests | Output MiB |")
-    print("|---|---|---:|---:|---:|---:|---:|---:|")
+    print("| Command | Store | Backups | Wall s | Wall, times ours | CPU s | Peak MiB | Requests | Output MiB |")
+    print("|---|---|---:|---:|---:|---:|---:|---:|---:|")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for row in on_disk(args.sizes, args.restic_sizes, args.commands, args.runs, folder):
