@@ -28,6 +28,7 @@ PARTS: dict[str, list[str]] = {
 }
 LARGE: dict[str, list[str]] = {
     "resume": ["resume"],
+    "large-transfer": ["transfer", "--parts", "longer", "--runs", "3"],
     "large": ["transfer", "--parts", "memory", "breaks", "links"],
     "large-verify": ["verify", "--runs", "1"],
     "large-catalog": ["catalog", "--sizes", "100000", "--s3-sizes", "--restic-sizes", "--runs", "1"],

@@ -3,7 +3,7 @@
 Everything runs on this machine, the contenders in turn, each in a process of its own. Prints Markdown, and writes
 it into a file where one is named.
 
-    python benchmarks/transfer.py [--parts stores costs bots memory breaks links] [--runs 5] [--output FILE]
+    python benchmarks/transfer.py [--parts stores longer costs bots memory breaks links] [--runs 5] [--output FILE]
 """
 
 from __future__ import annotations
@@ -42,6 +42,9 @@ from servers import (
 GIB = 1 << 30
 KEY = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
 OURS = "xbackup, check='structure'"
+UNSIGNED = f"{OURS}, body not signed"
+#: Those that are worth waiting for when the file is long.
+QUICKEST = (OURS, UNSIGNED, "rclone copyurl", "boto3 upload_fileobj", "limit: receive, hash, send, no more")
 
 
 @dataclass(frozen=True)
@@ -136,9 +139,7 @@ class Bench:
         return {
             OURS: self.python("xbackup", python, check="structure"),
             "xbackup, check='content'": self.python("xbackup", python, check="content"),
-            "xbackup, check='structure', body not signed": self.python(
-                "xbackup", python, check="structure", signed=False
-            ),
+            UNSIGNED: self.python("xbackup", python, check="structure", signed=False),
             "xbackup, check='structure', store not named": self.python(
                 "xbackup", python, check="structure", named=False
             ),
@@ -168,10 +169,9 @@ class Bench:
     def through_tls(self) -> dict[str, Run]:
         """Return those that are compared through TLS as well: what is far behind without it is left out."""
         far_behind = ("ObjectStoragePath.open('wb')", "HttpToS3Operator")
-        unsigned = "xbackup, check='structure', body not signed"
         return {
             OURS: self.ours()[OURS],
-            unsigned: self.ours()[unsigned],
+            UNSIGNED: self.ours()[UNSIGNED],
             **{name: run for name, run in self.contenders().items() if name not in (OURS, *far_behind)},
             "limit: curl to /dev/null": self.limits()["limit: curl to /dev/null"],
         }
@@ -250,6 +250,18 @@ def stores(bench: Bench) -> Iterator[str]:
             yield from table("The same into JuiceFS's S3 gateway", bench.measure(bench.contenders(), url, place))
         with bench.disk() as place:
             yield from table("The same onto the disk", bench.measure(bench.to_disk(), url, place))
+    file.unlink()
+
+
+def longer(bench: Bench) -> Iterator[str]:
+    """Compare the quickest with a file of 4 GiB that nothing compresses, into S3 that discards."""
+    file = bench.folder / "longer.zip"
+    write_zip(file, 4 * GIB, "random")
+    runs = {**bench.ours(), **bench.contenders(), **bench.limits()}
+    with source(bench.folder, file) as port, bench.discarding() as place:
+        quickest = {name: runs[name] for name in QUICKEST}
+        figures = bench.measure(quickest, f"http://127.0.0.1:{port}/{file.name}", place)
+        yield from table("4 GiB, nothing compresses it, into an S3 server that discards it", figures)
     file.unlink()
 
 
@@ -382,7 +394,7 @@ def _on_s3(port: int, tls: Certificate | None = None) -> Place:
 
 def others_of(args: argparse.Namespace) -> dict[str, Sequence[str | Path]]:
     """Return how the versions of the other contenders are asked for, where they take part."""
-    if "stores" not in args.parts:
+    if not {"stores", "longer"} & set(args.parts):
         return {}
     library = "import importlib.metadata, sys; print(importlib.metadata.version(sys.argv[1]))"
     libraries = ("boto3", "s3fs", "apache-airflow-providers-http")
@@ -396,7 +408,7 @@ def others_of(args: argparse.Namespace) -> dict[str, Sequence[str | Path]]:
     }
 
 
-PARTS = {each.__name__: each for each in (stores, costs, bots, memory, breaks, links)}
+PARTS = {each.__name__: each for each in (stores, longer, costs, bots, memory, breaks, links)}
 
 
 def main() -> None:
